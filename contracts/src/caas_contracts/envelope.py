@@ -1,0 +1,125 @@
+"""The envelope: CloudEvents 1.0 attributes in Kafka headers (binary mode), or around the body (structured mode).
+
+Beside the standard attributes: `ce_correlationid` (one business story), `ce_causationid` (the message that
+caused this one), `ce_partitionkey` (the key), `ce_sequence` (the dense number of this message in its stream,
+starting at 1) and `traceparent` (W3C trace context). A stream is (source, topic, key).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
+_MAX_HEADER_BYTES: Final = 1024
+
+
+class InvalidEnvelope(ValueError):
+    """The headers of a record are missing, undecodable or contradictory. The message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The context of one message. `sequence` is None for messages from outside that have no stream."""
+
+    id: str
+    source: str
+    type: str
+    time: str
+    subject: str
+    correlation_id: str
+    causation_id: str
+    sequence: int | None = None
+    traceparent: str | None = None
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """The Kafka headers of binary mode."""
+        headers = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", self.id),
+            ("ce_source", self.source),
+            ("ce_type", self.type),
+            ("ce_time", self.time),
+            ("ce_subject", self.subject),
+            ("ce_dataschema", f"urn:caas:schema:{self.type}"),
+            ("ce_correlationid", self.correlation_id),
+            ("ce_causationid", self.causation_id),
+            ("ce_partitionkey", self.subject),
+            ("content-type", "application/json"),
+        ]
+        if self.sequence is not None:
+            headers.append(("ce_sequence", str(self.sequence)))
+        if self.traceparent:
+            headers.append(("traceparent", self.traceparent))
+        return [(name, value.encode()) for name, value in headers]
+
+
+def read_envelope(headers: Iterable[tuple[str, bytes]], value: bytes) -> tuple[Envelope, bytes]:
+    """The envelope and the body of a record, from binary or structured mode.
+
+    Raises InvalidEnvelope when a required attribute (id, source, type) is missing, too long or not UTF-8.
+    """
+    attributes = _decoded(headers)
+    if attributes.get("content-type", "").startswith(STRUCTURED_CONTENT_TYPE):
+        return _structured(value, attributes)
+    context = {name[3:]: text for name, text in attributes.items() if name.startswith("ce_")}
+    return _envelope(context, attributes.get("traceparent")), value
+
+
+def _decoded(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
+    decoded: dict[str, str] = {}
+    for name, raw in headers:
+        if name != "content-type" and name != "traceparent" and not name.startswith("ce_"):
+            continue
+        if raw is None or len(raw) > _MAX_HEADER_BYTES:
+            raise InvalidEnvelope(f"header {name} is empty or longer than {_MAX_HEADER_BYTES} bytes")
+        try:
+            decoded[name] = raw.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidEnvelope(f"header {name} is not UTF-8") from error
+    return decoded
+
+
+def _structured(value: bytes, attributes: Mapping[str, str]) -> tuple[Envelope, bytes]:
+    try:
+        event = json.loads(value)
+    except ValueError as error:
+        raise InvalidEnvelope("the structured CloudEvent is not JSON") from error
+    if not isinstance(event, dict) or "data" not in event:
+        raise InvalidEnvelope("the structured CloudEvent is not an object with data")
+    context = {name: str(text) for name, text in event.items() if name != "data"}
+    return _envelope(context, context.get("traceparent", attributes.get("traceparent"))), json.dumps(event["data"]).encode()
+
+
+def _envelope(context: Mapping[str, str], traceparent: str | None) -> Envelope:
+    missing = [name for name in ("id", "source", "type") if not context.get(name)]
+    if missing:
+        raise InvalidEnvelope(f"missing CloudEvents attributes: {', '.join(missing)}")
+    too_long = [name for name, text in context.items() if len(text) > _MAX_HEADER_BYTES]
+    if too_long or any("\x00" in text for text in context.values()):
+        raise InvalidEnvelope(f"CloudEvents attributes too long or with a NUL character: {', '.join(too_long) or 'NUL'}")
+    return Envelope(
+        id=context["id"],
+        source=context["source"],
+        type=context["type"],
+        time=context.get("time", ""),
+        subject=context.get("subject", context.get("partitionkey", "")),
+        correlation_id=context.get("correlationid", context["id"]),
+        causation_id=context.get("causationid", ""),
+        sequence=_sequence(context.get("sequence")),
+        traceparent=traceparent,
+    )
+
+
+def _sequence(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**62):
+        raise InvalidEnvelope("ce_sequence is not a positive integer")
+    return int(text)
+
+
+def rfc3339(instant: datetime) -> str:
+    """An aware instant as CloudEvents `time`: RFC 3339, UTC, microseconds."""
+    return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,151 @@
+"""What orders may be asked (commands) and what has happened to purchases and vehicles (events)."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from caas_contracts.message import UUID, Code, Instant, Message, Token
+from caas_contracts.money import Money
+from caas_contracts.topics import ORDERS_COMMANDS, ORDERS_EVENTS
+
+
+class PurchaseKind(StrEnum):
+    """How long the customer buys the service for."""
+
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+
+
+class PlacePurchase(Message):
+    """Buy one service for one vehicle, as `POST /purchases` does (SVC-3); from systems that sell for us.
+
+    `duration_days` is required for temporary purchases and absent for permanent ones; the price is the
+    catalogue's, never the caller's.
+    """
+
+    TYPE: ClassVar[str] = "caas.orders.PlacePurchase.v1"
+    TOPIC: ClassVar = ORDERS_COMMANDS
+    KEY: ClassVar[str] = "purchase_id"
+
+    purchase_id: UUID
+    customer_id: Code
+    vehicle_id: Code
+    service_code: Code
+    kind: PurchaseKind
+    duration_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    payment_method: Token
+    immediate_performance_consent: bool = Field(description="DES-8: consent, and knowledge of what it means")
+    requested_at: Instant
+
+
+class CancelPurchase(Message):
+    """The customer gives a pending purchase up (SVC-11)."""
+
+    TYPE: ClassVar[str] = "caas.orders.CancelPurchase.v1"
+    TOPIC: ClassVar = ORDERS_COMMANDS
+    KEY: ClassVar[str] = "purchase_id"
+
+    purchase_id: UUID
+    customer_id: Code
+    reason: Code
+    requested_at: Instant
+
+
+class PurchaseEvent(Message):
+    """What every fact about a purchase says."""
+
+    TOPIC: ClassVar = ORDERS_EVENTS
+    KEY: ClassVar[str] = "purchase_id"
+
+    purchase_id: UUID
+    customer_id: Code
+    vehicle_id: Code
+    service_code: Code
+    price: Money
+    occurred_at: Instant
+
+
+class PurchasePlaced(PurchaseEvent):
+    """A purchase was accepted: what is bought, for whom, at which price and VAT rate (per ten thousand)."""
+
+    TYPE: ClassVar[str] = "caas.orders.PurchasePlaced.v1"
+
+    kind: PurchaseKind
+    duration_days: int | None = None
+    vat_rate_bp: Annotated[int, Field(ge=0, le=10_000, description="2100 is 21 %; the price includes it")]
+    service_name: Annotated[str, Field(max_length=200)]
+    customer_name: Annotated[str, Field(max_length=200)]
+    customer_email: Annotated[str, Field(max_length=320)]
+    payment_id: UUID
+    activation_id: UUID
+
+
+class PurchaseBlocked(PurchaseEvent):
+    """The maintenance gate closed before any payment (SVC-2)."""
+
+    TYPE: ClassVar[str] = "caas.orders.PurchaseBlocked.v1"
+
+    reason: Code
+
+
+class PurchaseDeclined(PurchaseEvent):
+    """The payment was declined or refused: nothing activated, nothing charged (SVC-7)."""
+
+    TYPE: ClassVar[str] = "caas.orders.PurchaseDeclined.v1"
+
+    reason: Code
+
+
+class PurchaseActivated(PurchaseEvent):
+    """The service is active in the car, and paid or its loss written off (SVC-4, SVC-8)."""
+
+    TYPE: ClassVar[str] = "caas.orders.PurchaseActivated.v1"
+
+    charged: bool
+    ends_at: Instant | None = None
+
+
+class PurchaseFailed(PurchaseEvent):
+    """The activation failed; `charged` is false, always (SVC-5)."""
+
+    TYPE: ClassVar[str] = "caas.orders.PurchaseFailed.v1"
+
+    reason: Code
+    charged: bool = False
+
+
+class PurchaseCancelled(PurchaseEvent):
+    """The customer cancelled in time; nothing was charged and nothing is active (SVC-11)."""
+
+    TYPE: ClassVar[str] = "caas.orders.PurchaseCancelled.v1"
+
+    charged: bool = False
+
+
+class VehicleRegistered(Message):
+    """A vehicle exists, belongs to a customer, and signs its acknowledgements with this Ed25519 key."""
+
+    TYPE: ClassVar[str] = "caas.orders.VehicleRegistered.v1"
+    TOPIC: ClassVar = ORDERS_EVENTS
+    KEY: ClassVar[str] = "vehicle_id"
+
+    vehicle_id: Code
+    customer_id: Code
+    model: Code
+    equipment: list[Code]
+    public_key: Annotated[str, Field(min_length=40, max_length=60, description="base64 of the raw 32 bytes")]
+    occurred_at: Instant
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    PlacePurchase,
+    CancelPurchase,
+    PurchasePlaced,
+    PurchaseBlocked,
+    PurchaseDeclined,
+    PurchaseActivated,
+    PurchaseFailed,
+    PurchaseCancelled,
+    VehicleRegistered,
+)

@@ -1,0 +1,264 @@
+"""What payments may be asked (commands) and what has happened to payments (events, PAY-5)."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from caas_contracts.message import UUID, Code, Instant, Message, Part, Text, Token
+from caas_contracts.money import Money
+from caas_contracts.topics import PAYMENTS_COMMANDS, PAYMENTS_EVENTS
+
+
+class PaymentPurpose(StrEnum):
+    """What the money is for."""
+
+    RESERVATION = "reservation"
+    FINAL = "final"
+    SERVICE = "service"
+    SUBSCRIPTION = "subscription"
+
+
+class RiskRating(StrEnum):
+    """RSK-1: reservation low, final none, one-time service medium, subscription high."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class DeliveryDecision(StrEnum):
+    """RSK-2: when the service may be delivered. Readers treat a value they do not know as `refuse`."""
+
+    ON_AUTHORIZATION = "on_authorization"
+    AFTER_SETTLEMENT = "after_settlement"
+    REFUSE = "refuse"
+
+
+class VoidGround(StrEnum):
+    """Why a hold could be voided: the stored fact that no activation can have to be paid (charge fence)."""
+
+    ACTIVATION_NEVER_REQUESTED = "activation_never_requested"
+    VERIFIED_REJECTION = "verified_rejection"
+    VERIFIED_CANCELLATION = "verified_cancellation"
+    DEADLINE_PASSED = "deadline_passed"
+
+
+class SettlementStage(StrEnum):
+    """Where money was lost: at the capture, or when the captured money should have reached the bank."""
+
+    CAPTURE = "capture"
+    SETTLEMENT = "settlement"
+
+
+class Delivery(Part):
+    """The immediate-delivery decision with its reasons (RSK-2) and the version of the policy that took it."""
+
+    decision: DeliveryDecision
+    rating: RiskRating
+    reasons: list[Code]
+    policy_version: int = Field(ge=1)
+
+
+class AuthorizePayment(Message):
+    """Hold the amount of a one-time service (SVC-3). The same idempotency key is the same payment (PAY-7)."""
+
+    TYPE: ClassVar[str] = "caas.payments.AuthorizePayment.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
+    purpose: PaymentPurpose
+    customer_id: Code
+    subject_id: UUID = Field(description="the purchase (or order, or invoice) that is paid")
+    activation_id: UUID = Field(description="the only activation whose success may be charged (SVC-6)")
+    vehicle_id: Code
+    service_code: Code
+    amount: Money
+    payment_method: Token
+    requested_at: Instant
+
+
+class CancelPayment(Message):
+    """Give a payment up, because its activation was never requested and never will be (SVC-11)."""
+
+    TYPE: ClassVar[str] = "caas.payments.CancelPayment.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    activation_id: UUID
+    reason: Code
+    requested_at: Instant
+
+
+class RefundPayment(Message):
+    """Give captured money back, wholly or in part; the sum never passes what was captured (PAY-8)."""
+
+    TYPE: ClassVar[str] = "caas.payments.RefundPayment.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    refund_id: UUID
+    amount: Money
+    reason: Code
+    requested_at: Instant
+
+
+class RecordSettlement(Message):
+    """The gateway's settlement feed explains this payment's money (RCN-2): gross, fee, and the day it came."""
+
+    TYPE: ClassVar[str] = "caas.payments.RecordSettlement.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    settlement_line_id: Code
+    gross: Money
+    fee: Money
+    settled_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class PaymentEvent(Message):
+    """What every fact about a payment says."""
+
+    TOPIC: ClassVar = PAYMENTS_EVENTS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    purpose: PaymentPurpose
+    customer_id: Code
+    subject_id: UUID
+    amount: Money
+    occurred_at: Instant
+
+
+class PaymentInitiated(PaymentEvent):
+    """The intent to move money is stored; the gateway has not been asked yet."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentInitiated.v1"
+
+    rating: RiskRating
+
+
+class PaymentAuthorized(PaymentEvent):
+    """The amount is held. An activation must be applied by `activate_not_after` to be charged (SVC-10)."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentAuthorized.v1"
+
+    activation_id: UUID
+    gateway_transaction_id: Code
+    delivery: Delivery
+    capture_before: Instant
+    activate_not_after: Instant
+
+
+class PaymentConfirmed(PaymentEvent):
+    """A synchronous sale succeeded: the money was taken at once."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentConfirmed.v1"
+
+    gateway_transaction_id: Code
+
+
+class PaymentFailed(PaymentEvent):
+    """Declined or refused: nothing was held, nothing charged (SVC-7)."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentFailed.v1"
+
+    reason: Code
+    customer_may_retry: bool
+
+
+class PaymentAbandoned(PaymentEvent):
+    """The gateway could not be reached within GW-2, and it was established that nothing was held."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentAbandoned.v1"
+
+    reason: Code
+
+
+class PaymentCaptured(PaymentEvent):
+    """The held money was taken, on the proof of one activation (SVC-6)."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentCaptured.v1"
+
+    captured: Money
+    activation_id: UUID
+    proof_id: UUID = Field(description="the stored, verified success that allowed the capture")
+    gateway_transaction_id: Code
+    vehicle_id: Code
+    service_code: Code
+
+
+class PaymentVoided(PaymentEvent):
+    """The hold was released; nothing was charged."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentVoided.v1"
+
+    ground: VoidGround
+    reason: Code
+
+
+class PaymentSettled(PaymentEvent):
+    """The money reached the bank, as far as the settlement feed explains it."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentSettled.v1"
+
+    settled: Money
+    fee: Money
+    settlement_line_id: Code
+
+
+class PaymentSettlementFailed(PaymentEvent):
+    """Money of a delivered service did not come (SVC-8): the customer keeps it, the loss is written off."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentSettlementFailed.v1"
+
+    stage: SettlementStage
+    lost: Money
+    reason: Code
+    activation_id: UUID | None = None
+
+
+class PaymentRefunded(PaymentEvent):
+    """Captured money went back to the customer; `refunded` is this refund, `refunded_total` all of them."""
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentRefunded.v1"
+
+    refund_id: UUID
+    refunded: Money
+    refunded_total: Money
+    reason: Code
+
+
+class ChargebackReceived(PaymentEvent):
+    """The customer's bank took captured money back; reconciliation opens a case."""
+
+    TYPE: ClassVar[str] = "caas.payments.ChargebackReceived.v1"
+
+    chargeback_id: Code
+    disputed: Money
+    reason: Text
+
+
+MESSAGES: tuple[type[Message], ...] = (
+    AuthorizePayment,
+    CancelPayment,
+    RefundPayment,
+    RecordSettlement,
+    PaymentInitiated,
+    PaymentAuthorized,
+    PaymentConfirmed,
+    PaymentFailed,
+    PaymentAbandoned,
+    PaymentCaptured,
+    PaymentVoided,
+    PaymentSettled,
+    PaymentSettlementFailed,
+    PaymentRefunded,
+    ChargebackReceived,
+)
