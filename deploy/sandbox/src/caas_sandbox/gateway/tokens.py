@@ -1,0 +1,49 @@
+"""Test tokens: the payment methods whose name chooses what happens, as at the well-known gateways."""
+
+from dataclasses import dataclass
+
+from caas_sandbox.gateway.faults import FaultKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """How payments with one test token behave; the defaults are those of `tok_approved`.
+
+    `disturbances[n]` spoils the n-th authorization request of a reference, counted from zero.
+    """
+
+    name: str
+    decline_code: str | None = None
+    pending: bool = False
+    capture_fails: bool = False
+    settles_half: bool = False
+    settles_late: bool = False
+    chargeback: bool = False
+    disturbances: tuple[FaultKind, ...] = ()
+
+
+UNKNOWN = Token(name="unknown", decline_code="invalid_payment_method")
+
+_TOKENS = {
+    token.name: token
+    for token in (
+        Token(name="tok_approved"),
+        Token(name="tok_declined", decline_code="card_declined"),
+        Token(name="tok_insufficient_funds", decline_code="insufficient_funds"),
+        Token(name="tok_invalid_card", decline_code="invalid_card"),
+        Token(name="tok_timeout_before", disturbances=(FaultKind.TIMEOUT_BEFORE,)),
+        Token(name="tok_timeout_after", disturbances=(FaultKind.TIMEOUT_AFTER,)),
+        Token(name="tok_503_twice", disturbances=(FaultKind.UNAVAILABLE, FaultKind.UNAVAILABLE)),
+        Token(name="tok_pending", pending=True),
+        Token(name="tok_pending_declined", pending=True, decline_code="card_declined"),
+        Token(name="tok_capture_fails", capture_fails=True),
+        Token(name="tok_settles_partially", settles_half=True),
+        Token(name="tok_settles_late", settles_late=True),
+        Token(name="tok_chargeback", chargeback=True),
+    )
+}
+
+
+def token_of(payment_method: str) -> Token:
+    """The behaviour of a payment method; what follows a `:` only tells customers apart."""
+    return _TOKENS.get(payment_method.partition(":")[0], UNKNOWN)
