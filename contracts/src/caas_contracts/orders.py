@@ -77,6 +77,8 @@ class PurchasePlaced(PurchaseEvent):
     service_name: Annotated[str, Field(max_length=200)]
     customer_name: Annotated[str, Field(max_length=200)]
     customer_email: Annotated[str, Field(max_length=320)]
+    customer_tax_id: Annotated[str, Field(max_length=20, description="NIF or VAT number")] | None = None
+    customer_language: Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1")] = "es"
     payment_id: UUID
     activation_id: UUID
 

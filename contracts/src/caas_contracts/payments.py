@@ -189,6 +189,7 @@ class PaymentCaptured(PaymentEvent):
     captured: Money
     activation_id: UUID
     proof_id: UUID = Field(description="the stored, verified success that allowed the capture")
+    activated_at: Instant | None = Field(default=None, description="when the car applied it, says the proof")
     gateway_transaction_id: Code
     vehicle_id: Code
     service_code: Code
