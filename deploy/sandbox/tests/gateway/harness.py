@@ -168,6 +168,11 @@ class Gateway:
         self._process.terminate()
         return self._process.wait(DEADLINE_S)
 
+    def wait(self) -> int:
+        """Waits for the process to end by itself; returns the exit status."""
+        assert self._process is not None
+        return self._process.wait(DEADLINE_S)
+
     @contextlib.contextmanager
     def running(self) -> Iterator["Gateway"]:
         self.start()

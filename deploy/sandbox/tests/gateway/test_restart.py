@@ -17,6 +17,14 @@ def test_sigterm_ends_the_process_with_status_zero(own_gateway: Gateway) -> None
     assert own_gateway.stop() == 0
 
 
+def test_a_broken_clock_file_ends_the_process_instead_of_going_on_with_a_wrong_time(
+    own_gateway: Gateway,
+) -> None:
+    own_gateway.clock_file.write_text('{"offset_s": "tomorrow"}')
+
+    assert own_gateway.wait() != 0
+
+
 def test_a_kill_in_the_middle_of_load_loses_and_doubles_nothing(own_gateway: Gateway) -> None:
     """Clients repeat what got no answer under the same key, as CaaS does (GW-3)."""
     up = threading.Event()

@@ -5,7 +5,6 @@ Each task is done once: its effect and its removal from the list commit together
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 from uuid import uuid4
@@ -31,18 +30,17 @@ BATCH = 100
 POLL_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
 class Agenda:
     """The loop that does what is due."""
 
-    connection: sqlite3.Connection
-    clock: BusinessClock
-    books: Books
-    webhooks: OutgoingWebhooks
-    store: Store = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "store", Store(self.connection))
+    def __init__(
+        self, connection: sqlite3.Connection, clock: BusinessClock, books: Books, webhooks: OutgoingWebhooks
+    ) -> None:
+        self.store = Store(connection)
+        self._connection = connection
+        self._clock = clock
+        self._books = books
+        self._webhooks = webhooks
 
     async def run(self) -> None:
         """Looks for ever, twenty times a second."""
@@ -58,19 +56,19 @@ class Agenda:
 
     def run_once(self) -> int:
         """Does one batch of what is due, in order; returns how many tasks that were."""
-        now = self.clock.now()
+        now = self._clock.now()
         due = self.store.due_until(Timeline.REAL, real_now(), BATCH)
         due += self.store.due_until(Timeline.BUSINESS, now, BATCH - len(due))
         if not due:
             return 0
-        with database_transaction(self.connection):
+        with database_transaction(self._connection):
             lines: list[SettlementLine] = []
             for key, task in due:
                 lines += self._do(task, now)
                 self.store.delete_due(key)
             self.store.insert_lines(lines)
             for summary in payout_summaries(lines):
-                self.webhooks.enqueue("settlement.created", summary)
+                self._webhooks.enqueue("settlement.created", summary)
         return len(due)
 
     def _do(self, due: Due, now: datetime) -> list[SettlementLine]:
@@ -79,11 +77,11 @@ class Agenda:
             raise RuntimeError(f"{due.task} is due for {due.transaction_id}, which is not in the books")
         match due.task:
             case Task.DECIDE_PENDING:
-                self.books.decide_pending(found, now)
+                self._books.decide_pending(found, now)
                 return []
             case Task.EXPIRE_HOLD:
                 if found.hold_is_over(now):
-                    self.books.expire(found, due.due_at)
+                    self._books.expire(found, due.due_at)
                 return []
             case Task.SETTLE_CAPTURE:
                 return [self._settle_capture(found, due)]
@@ -121,5 +119,5 @@ class Agenda:
             "reason": "fraudulent",
             "opened_at": rfc3339(opened_at),
         }
-        self.webhooks.enqueue("chargeback.opened", chargeback)
+        self._webhooks.enqueue("chargeback.opened", chargeback)
         return chargeback_lines(found, amount_minor, opened_at.date())

@@ -74,10 +74,7 @@ class Books:
 
     def find(self, transaction_id: str) -> Transaction:
         """The transaction as it is now, its hold expired if its time has passed; raises NotFound."""
-        found = self._store.transaction(transaction_id)
-        if found is None:
-            raise NotFound("transaction_not_found", "there is no transaction with this id")
-        return self._up_to_date(found)
+        return self._up_to_date(self._stored(transaction_id))
 
     def find_by_reference(self, reference: str) -> list[Transaction]:
         """All transactions of a merchant's reference, oldest first; none is not an error."""
@@ -97,6 +94,12 @@ class Books:
     def _once(self, intent: Intent, run: Callable[[], Answer]) -> Answer:
         with database_transaction(self._connection):
             return self._answers.once(intent.key, intent.fingerprint, run)
+
+    def _stored(self, transaction_id: str) -> Transaction:
+        found = self._store.transaction(transaction_id)
+        if found is None:
+            raise NotFound("transaction_not_found", "there is no transaction with this id")
+        return found
 
     def _up_to_date(self, found: Transaction) -> Transaction:
         now = self._clock.now()
@@ -120,20 +123,22 @@ class Books:
         )
         self._store.insert_transaction(new)
         if token.pending:
-            due = Due(
-                timeline=Timeline.REAL,
-                due_at=real_now() + self._pending,
-                task=Task.DECIDE_PENDING,
-                transaction_id=new.id,
-            )
-            self._store.insert_due(due)
-            effect = Effect(operation="accept", amount_minor=new.amount_minor, at=now, idempotency_key=key)
-            self._store.insert_effect(new.id, effect)
-            return Answer(status=201, body=new.as_json())
+            return Answer(status=201, body=self._book_acceptance(new, key).as_json())
         decline_code = token.decline_code or ("capture_failed" if new.sale and token.capture_fails else None)
         if decline_code:
             return Answer(status=402, body=self._book_decline(new, decline_code, key).as_json())
         return Answer(status=201, body=self._book_authorization(new, token, now, key).as_json())
+
+    def _book_acceptance(self, new: Transaction, key: str) -> Transaction:
+        due_at = real_now() + self._pending
+        self._store.insert_due(
+            Due(timeline=Timeline.REAL, due_at=due_at, task=Task.DECIDE_PENDING, transaction_id=new.id)
+        )
+        effect = Effect(
+            operation="accept", amount_minor=new.amount_minor, at=new.created_at, idempotency_key=key
+        )
+        self._store.insert_effect(new.id, effect)
+        return new
 
     def _book_decline(self, found: Transaction, code: str, key: str | None) -> Transaction:
         effect = Effect(
@@ -157,7 +162,7 @@ class Books:
         return authorized
 
     def _capture(self, transaction_id: str, amount_minor: int, key: str) -> Answer:
-        found = self.find(transaction_id)
+        found = self._stored(transaction_id)
         token = token_of(found.token)
         if not token.capture_fails:
             captured = self._book_capture(found, token, amount_minor, key)
@@ -190,7 +195,7 @@ class Books:
         return captured
 
     def _void(self, transaction_id: str, key: str) -> Answer:
-        found = self.find(transaction_id)
+        found = self._stored(transaction_id)
         effect = Effect(
             operation="void", amount_minor=found.amount_minor, at=self._clock.now(), idempotency_key=key
         )
@@ -198,7 +203,7 @@ class Books:
 
     def _refund(self, transaction_id: str, request: RefundRequest, key: str) -> Answer:
         now = self._clock.now()
-        found = self.find(transaction_id)
+        found = self._stored(transaction_id)
         effect = Effect(
             operation="refund",
             amount_minor=request.amount_minor,
