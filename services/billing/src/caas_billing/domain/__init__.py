@@ -1,0 +1,1 @@
+"""What billing knows about invoices, without databases, clocks or partners."""

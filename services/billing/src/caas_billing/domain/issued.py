@@ -1,0 +1,90 @@
+"""Issued documents as people read them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from caas_billing.domain.document import DocumentKind
+from caas_billing.domain.mailing import MailingStatus
+from caas_billing.domain.numbering import Series
+from caas_contracts.billing import InvoiceKind
+from caas_contracts.money import Money
+from caas_contracts.orders import PurchaseKind
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedLine:
+    """One line of an invoice; `vat_rate_bp` 2100 is 21 %."""
+
+    service_code: str
+    service_name: str
+    vehicle_id: str
+    purchase_kind: PurchaseKind
+    duration_days: int | None
+    vat_rate_bp: int
+    base: Money
+    vat: Money
+    total: Money
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCreditNote:
+    """One credit note; its amounts are positive and mean money given back."""
+
+    credit_note_id: UUID
+    number: str
+    invoice_id: UUID
+    refund_id: UUID
+    reason: str
+    base: Money
+    vat: Money
+    total: Money
+    issued_at: datetime
+    document_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedInvoice:
+    """One invoice with its lines and what corrects it."""
+
+    invoice_id: UUID
+    number: str
+    kind: InvoiceKind
+    customer_id: str
+    customer_name: str
+    purchase_id: UUID
+    payment_id: UUID
+    base: Money
+    vat: Money
+    total: Money
+    supplied_at: datetime
+    issued_at: datetime
+    document_url: str
+    lines: list[IssuedLine]
+    credit_notes: list[IssuedCreditNote]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """How far a series has come in a year, and the proof that no number is missing (INV-2)."""
+
+    series: Series
+    year: int
+    last_position: int
+    issued: int
+    is_gap_free: bool
+    last_issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentMailing:
+    """A document's e-mail that the mail server has not accepted."""
+
+    document_id: UUID
+    kind: DocumentKind
+    number: str
+    customer_id: str
+    status: MailingStatus
+    attempts: int
+    last_answer: str
+    changed_at: datetime

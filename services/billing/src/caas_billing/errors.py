@@ -1,0 +1,51 @@
+"""What billing refuses, over HTTP and over the broker, with stable codes."""
+
+from typing import ClassVar
+
+from caas_chassis.errors import Problem, Refused
+
+
+class InvoiceNotFound(Problem):
+    """No such invoice, or not this customer's."""
+
+    status: ClassVar[int] = 404
+    code: ClassVar[str] = "invoice_not_found"
+    title: ClassVar[str] = "There is no such invoice"
+
+
+class CreditNoteNotFound(Problem):
+    """No such credit note, or not this customer's."""
+
+    status: ClassVar[int] = 404
+    code: ClassVar[str] = "credit_note_not_found"
+    title: ClassVar[str] = "There is no such credit note"
+
+
+class DocumentNotReady(Problem):
+    """The document is issued, but its PDF is still being made."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "document_not_ready"
+    title: ClassVar[str] = "The PDF is not ready yet"
+
+
+class RefundWithoutCapture(Refused):
+    """A refund of a payment that billing never saw captured: nothing was invoiced that could be credited."""
+
+    def __init__(self, refund_id: object, payment_id: object) -> None:
+        super().__init__(
+            "refund_without_capture",
+            f"refund {refund_id} is of payment {payment_id}, which was not captured: compare it with "
+            "payments, then replay or discard this message",
+        )
+
+
+class RefundExceedsCapture(Refused):
+    """Refunds would sum to more than was captured, or are in another currency (PAY-8)."""
+
+    def __init__(self, refund_id: object, payment_id: object) -> None:
+        super().__init__(
+            "refund_exceeds_capture",
+            f"with refund {refund_id} more would be given back than payment {payment_id} captured, or in "
+            "another currency: compare it with payments, then replay or discard this message",
+        )
