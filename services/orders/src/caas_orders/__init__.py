@@ -1,0 +1,1 @@
+"""Orders: vehicles, catalogue, purchases of one-time services, notifications and the purchase file."""

@@ -1,0 +1,131 @@
+"""The catalogue (SVC-1): which services exist, for which cars, at which prices. Prices include VAT.
+
+The data is versioned in `catalogue.toml`. A service that was ever sold stays in the file (`on_sale = false`
+takes it off the shelf), because running purchases look their configuration up by its code.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from caas_contracts.money import Money
+from caas_contracts.orders import PurchaseKind
+from caas_contracts.ota import ConfigurationValue
+from caas_orders.domain.refusal import Refusal, RefusalCode
+from caas_orders.domain.registration import Language, Vehicle
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One service on sale.
+
+    `models` are the car models it fits; `equipment` is what the car must have built in, all of it.
+    `temporary` gives the price per duration in days; `permanent` the price for ever, None when not offered.
+    `activation_window` is how long, in business time, the car may take to apply it.
+    """
+
+    code: str
+    names: Mapping[Language, str]
+    models: frozenset[str]
+    equipment: frozenset[str]
+    temporary: Mapping[int, Money]
+    permanent: Money | None
+    vat_rate_bp: int
+    maintenance_required: bool
+    activation_window: timedelta
+    configuration: Mapping[str, ConfigurationValue]
+    on_sale: bool
+
+    def fits(self, vehicle: Vehicle) -> bool:
+        """Whether this car's model and equipment allow the service (SVC-1)."""
+        return vehicle.model in self.models and self.equipment <= vehicle.equipment
+
+    def price(self, kind: PurchaseKind, duration_days: int | None) -> Money | Refusal:
+        """The price including VAT, or why there is none."""
+        if kind is PurchaseKind.PERMANENT:
+            return self._permanent_price(duration_days)
+        price = self.temporary.get(duration_days) if duration_days is not None else None
+        if price is None:
+            offered = ", ".join(str(days) for days in sorted(self.temporary)) or "none"
+            return Refusal(
+                RefusalCode.DURATION_NOT_OFFERED,
+                f"{self.code} is not offered for {duration_days} days; offered durations in days: {offered}",
+            )
+        return price
+
+    def _permanent_price(self, duration_days: int | None) -> Money | Refusal:
+        if duration_days is not None:
+            return Refusal(
+                RefusalCode.DURATION_NOT_ALLOWED, "a permanent purchase has no duration_days: leave it out"
+            )
+        if self.permanent is None:
+            return Refusal(RefusalCode.KIND_NOT_OFFERED, f"{self.code} is only offered for a time")
+        return self.permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All offers by service code, and the version of the data."""
+
+    version: int
+    offers: Mapping[str, Offer]
+
+    def offers_for(self, vehicle: Vehicle) -> list[Offer]:
+        """What may be sold for this car now, by code."""
+        fitting = (offer for offer in self.offers.values() if offer.on_sale and offer.fits(vehicle))
+        return sorted(fitting, key=lambda offer: offer.code)
+
+    def offer_for(self, service_code: str, vehicle: Vehicle) -> Offer | Refusal:
+        """The offer of one service for one car, or why it cannot be bought."""
+        offer = self.offers.get(service_code)
+        if offer is None or not offer.on_sale:
+            return Refusal(RefusalCode.SERVICE_UNKNOWN, f"the catalogue has no service {service_code}")
+        if not offer.fits(vehicle):
+            return Refusal(
+                RefusalCode.SERVICE_NOT_ALLOWED,
+                f"{service_code} does not fit the model or equipment of vehicle {vehicle.vehicle_id}",
+            )
+        return offer
+
+
+@cache
+def current_catalogue() -> Catalogue:
+    """The catalogue packaged with this release, read at the first use."""
+    text = resources.files("caas_orders").joinpath("catalogue.toml").read_text(encoding="utf-8")
+    return catalogue_from(tomllib.loads(text))
+
+
+def catalogue_from(data: Mapping[str, Any]) -> Catalogue:
+    """The catalogue from its data; a missing field raises KeyError, a wrong price ValidationError."""
+    offers = [_offer(service, data["currency"], data["vat_rate_bp"]) for service in data["services"]]
+    by_code = {offer.code: offer for offer in offers}
+    if len(by_code) != len(offers):
+        raise ValueError("the catalogue names a service code twice: every code is one service")
+    return Catalogue(data["version"], by_code)
+
+
+def _offer(service: Mapping[str, Any], currency: str, vat_rate_bp: int) -> Offer:
+    prices = service["price_minor"]
+    permanent = prices.get("permanent")
+    temporary = {int(days): _money(minor, currency) for days, minor in prices.items() if days != "permanent"}
+    return Offer(
+        code=service["code"],
+        names={language: service["name"][language.value] for language in Language},
+        models=frozenset(service["models"]),
+        equipment=frozenset(service["equipment"]),
+        temporary=temporary,
+        permanent=None if permanent is None else _money(permanent, currency),
+        vat_rate_bp=service.get("vat_rate_bp", vat_rate_bp),
+        maintenance_required=service["maintenance_required"],
+        activation_window=timedelta(minutes=service.get("activation_window_minutes", 30)),
+        configuration=service["configuration"],
+        on_sale=service.get("on_sale", True),
+    )
+
+
+def _money(minor: int, currency: str) -> Money:
+    return Money(amount_minor=minor, currency=currency)

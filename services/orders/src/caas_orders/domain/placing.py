@@ -1,0 +1,124 @@
+"""Placing a purchase: what is asked, whether it may be bought, and the purchase that comes of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from caas_contracts.money import Money
+from caas_contracts.orders import PurchaseKind, PurchasePlaced
+from caas_orders.domain.catalogue import Catalogue, Offer
+from caas_orders.domain.purchase import Change, Purchase
+from caas_orders.domain.refusal import Refusal, RefusalCode
+from caas_orders.domain.registration import Customer, Vehicle
+from caas_orders.domain.status import PurchaseStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A request to buy, from HTTP (`awaited`: somebody may wait for the outcome) or from the broker.
+
+    The ids of the payment and the activation are given with it, so that one intent has one of each (PAY-7).
+    """
+
+    purchase_id: UUID
+    payment_id: UUID
+    activation_id: UUID
+    customer_id: str
+    vehicle_id: str
+    service_code: str
+    kind: PurchaseKind
+    duration_days: int | None
+    payment_method: str
+    consent: bool
+    requested_at: datetime
+    awaited: bool
+
+    def asks_the_same_as(self, purchase: Purchase) -> bool:
+        """Whether a stored purchase is this very request, asked before."""
+        return (
+            self.purchase_id == purchase.purchase_id
+            and self.customer_id == purchase.customer_id
+            and self.vehicle_id == purchase.vehicle_id
+            and self.service_code == purchase.service_code
+            and self.kind == purchase.kind
+            and self.duration_days == purchase.duration_days
+            and self.payment_method == purchase.payment_method
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """A vehicle with its owner, as registered."""
+
+    vehicle: Vehicle
+    customer: Customer
+
+
+def place(wish: Wish, buyer: Buyer | None, catalogue: Catalogue, now: datetime) -> Change | Refusal:
+    """A new purchase with its first requests, or why it may not be bought (SVC-1, DES-8).
+
+    Somebody else's vehicle is unknown, like one that does not exist.
+    """
+    if buyer is None or buyer.vehicle.customer_id != wish.customer_id:
+        return Refusal(
+            RefusalCode.VEHICLE_NOT_FOUND, f"customer {wish.customer_id} has no vehicle {wish.vehicle_id}"
+        )
+    offer = catalogue.offer_for(wish.service_code, buyer.vehicle)
+    if isinstance(offer, Refusal):
+        return offer
+    price = offer.price(wish.kind, wish.duration_days)
+    if isinstance(price, Refusal):
+        return price
+    if not wish.consent:
+        return Refusal(  # DES-8: the service starts at once, which needs the customer's consent.
+            RefusalCode.CONSENT_MISSING,
+            "the service starts at once: ask the customer and send immediate_performance_consent true",
+        )
+    purchase = _purchase(wish, offer, price, catalogue.version, now)
+    placed = _placed(purchase, offer, buyer.customer, now)
+    if offer.maintenance_required:
+        return Change(purchase, (placed,))  # SVC-2: the gate decides before any payment.
+    return Change(purchase, (placed, purchase.authorize_payment(now)))
+
+
+def _purchase(wish: Wish, offer: Offer, price: Money, catalogue_version: int, now: datetime) -> Purchase:
+    return Purchase(
+        purchase_id=wish.purchase_id,
+        customer_id=wish.customer_id,
+        vehicle_id=wish.vehicle_id,
+        service_code=wish.service_code,
+        kind=wish.kind,
+        duration_days=wish.duration_days,
+        price=price,
+        vat_rate_bp=offer.vat_rate_bp,
+        catalogue_version=catalogue_version,
+        payment_method=wish.payment_method,
+        consent_at=wish.requested_at,
+        awaited=wish.awaited,
+        payment_id=wish.payment_id,
+        activation_id=wish.activation_id,
+        status=PurchaseStatus.REQUESTED if offer.maintenance_required else PurchaseStatus.AUTHORIZING,
+        requested_at=wish.requested_at,
+        updated_at=now,
+    )
+
+
+def _placed(purchase: Purchase, offer: Offer, customer: Customer, now: datetime) -> PurchasePlaced:
+    return PurchasePlaced(
+        purchase_id=purchase.purchase_id,
+        customer_id=purchase.customer_id,
+        vehicle_id=purchase.vehicle_id,
+        service_code=purchase.service_code,
+        price=purchase.price,
+        occurred_at=now,
+        kind=purchase.kind,
+        duration_days=purchase.duration_days,
+        vat_rate_bp=purchase.vat_rate_bp,
+        service_name=offer.names[customer.language],
+        customer_name=customer.name,
+        customer_email=customer.email,
+        customer_tax_id=customer.tax_id,
+        customer_language=customer.language,
+        payment_id=purchase.payment_id,
+        activation_id=purchase.activation_id,
+    )

@@ -1,0 +1,363 @@
+"""One purchase of one service for one vehicle: what each fact makes of it, and what is asked next (SVC-3 on).
+
+Facts of payments and of ota overtake each other, so every verb accepts every state. Two invariants hold in
+all orders: activation is asked of ota or the payment is cancelled, never both; and a purchase becomes ACTIVE
+only when both the vehicle's success and the fate of the money are known.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypedDict
+from uuid import UUID, uuid5
+
+from caas_contracts.message import Message
+from caas_contracts.money import Money
+from caas_contracts.orders import (
+    PurchaseActivated,
+    PurchaseBlocked,
+    PurchaseCancelled,
+    PurchaseDeclined,
+    PurchaseFailed,
+    PurchaseKind,
+)
+from caas_contracts.ota import ActivateService, CancelActivation, ConfigurationValue, DeactivateService
+from caas_contracts.payments import AuthorizePayment, CancelPayment, PaymentPurpose
+from caas_orders.domain.catalogue import Offer
+from caas_orders.domain.notification import NoticeKind
+from caas_orders.domain.refusal import Refusal, RefusalCode
+from caas_orders.domain.status import (
+    ENDED_WITHOUT_SERVICE,
+    IN_PROGRESS,
+    TRANSITIONS,
+    MoneyOutcome,
+    PurchaseStatus,
+)
+
+DELIVERY_REFUSED = "delivery_refused"
+GATEWAY_UNREACHABLE = "gateway_unreachable"
+
+
+class _Subject(TypedDict):
+    """The fields every fact about a purchase carries."""
+
+    purchase_id: UUID
+    customer_id: str
+    vehicle_id: str
+    service_code: str
+    price: Money
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A purchase as stored. Amounts include VAT; instants are UTC, business time."""
+
+    purchase_id: UUID
+    customer_id: str
+    vehicle_id: str
+    service_code: str
+    kind: PurchaseKind
+    duration_days: int | None
+    price: Money
+    vat_rate_bp: int
+    catalogue_version: int
+    payment_method: str
+    consent_at: datetime  # DES-8: when the customer consented to immediate performance
+    awaited: bool  # an HTTP request may be waiting for the outcome
+    payment_id: UUID
+    activation_id: UUID
+    status: PurchaseStatus
+    requested_at: datetime
+    updated_at: datetime
+    reason: str = ""
+    money: MoneyOutcome | None = None
+    activation_not_after: datetime | None = None  # set when ota was asked; the car refuses the command later
+    payment_cancelled_at: datetime | None = None  # set when payments was asked to give the payment up
+    cancelled_at: datetime | None = None  # when the customer gave the purchase up
+    activated_at: datetime | None = None  # the vehicle's own instant
+    activation_failure: str = ""
+    deactivation_id: UUID | None = None  # set when a late success was ordered to be undone
+    ends_at: datetime | None = None
+    version: int = 1
+
+    @property
+    def charged(self) -> bool | None:
+        """Whether money was taken; None while that is not known."""
+        return None if self.money is None else self.money is MoneyOutcome.CAPTURED
+
+    @property
+    def ended(self) -> bool:
+        """Whether the outcome is known, good or bad."""
+        return self.status not in IN_PROGRESS
+
+    def maintenance_current(self, now: datetime) -> "Change":
+        """SVC-2: the gate is open; the amount may be held."""
+        if self.status is not PurchaseStatus.REQUESTED:
+            return Change(self)
+        moved = _to(self, PurchaseStatus.AUTHORIZING, now)
+        return Change(moved, (moved.authorize_payment(now),))
+
+    def maintenance_refused(self, reason: str, now: datetime) -> "Change":
+        """SVC-2: not current, or nobody answers: blocked before any payment."""
+        if self.status is not PurchaseStatus.REQUESTED:
+            return Change(self)
+        moved = _to(self, PurchaseStatus.BLOCKED, now, reason=reason, money=MoneyOutcome.NEVER_HELD)
+        return Change(
+            moved, (PurchaseBlocked(**_subject(moved, now), reason=reason),), NoticeKind.BLOCKED_MAINTENANCE
+        )
+
+    def payment_authorized(
+        self, *, deliver: bool, activate_not_after: datetime, offer: Offer, now: datetime
+    ) -> "Change":
+        """SVC-3: the amount is held; activate when the delivery decision allows it (RSK-2)."""
+        if self.status is PurchaseStatus.CANCELLING and self.activation_not_after is None:
+            return _give_payment_up(self, now)
+        if self.status is not PurchaseStatus.AUTHORIZING:
+            return Change(self)
+        if not deliver or activate_not_after <= now:
+            return _give_payment_up(_to(self, PurchaseStatus.CANCELLING, now, reason=DELIVERY_REFUSED), now)
+        not_after = min(activate_not_after, now + offer.activation_window)  # SVC-10
+        moved = _to(replace(self, activation_not_after=not_after), PurchaseStatus.ACTIVATING, now)
+        return Change(moved, (_activate_service(moved, dict(offer.configuration), not_after, now),))
+
+    def payment_failed(self, reason: str, now: datetime) -> "Change":
+        """SVC-7: declined; nothing held, nothing activated."""
+        if self.status is PurchaseStatus.CANCELLING:
+            return _undone(self, reason, MoneyOutcome.NEVER_HELD, now)
+        if self.status is not PurchaseStatus.AUTHORIZING:
+            return Change(self)
+        return _declined(self, reason, MoneyOutcome.NEVER_HELD, now)
+
+    def payment_abandoned(self, now: datetime) -> "Change":
+        """The gateway could not be reached and nothing was held: no decline, the customer may try again."""
+        if self.status is PurchaseStatus.CANCELLING:
+            return _undone(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
+        if self.status is not PurchaseStatus.AUTHORIZING:
+            return Change(self)
+        return _failed(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
+
+    def service_activated(self, applied_at: datetime, *, late: bool, now: datetime) -> "Change":
+        """The vehicle applied the service. Late, or after the end: it is deactivated again (SVC-10)."""
+        if self.status in IN_PROGRESS and not late:
+            return _settled(replace(self, activated_at=applied_at, updated_at=now), now)
+        if self.status in ENDED_WITHOUT_SERVICE or (late and self.status in IN_PROGRESS):
+            return _deactivated_again(self, now)
+        return Change(self)
+
+    def payment_captured(self, activated_at: datetime | None, now: datetime) -> "Change":
+        """SVC-4: the hold was captured, on the proof of the activation, which may say when it was applied."""
+        if self.status in ENDED_WITHOUT_SERVICE:
+            return Change(
+                self, alert=f"the payment was captured although the purchase is {self.status}: refund it"
+            )
+        if self.status not in IN_PROGRESS:
+            return Change(self)
+        captured = replace(self, money=MoneyOutcome.CAPTURED, updated_at=now)
+        return _settled(replace(captured, activated_at=self.activated_at or activated_at), now)
+
+    def capture_failed(self, reason: str, now: datetime) -> "Change":
+        """SVC-8: delivered but not paid: the customer keeps the service, the loss is written off."""
+        if self.status not in IN_PROGRESS:
+            return Change(self)
+        lost = replace(self, money=MoneyOutcome.WRITTEN_OFF, reason=reason, updated_at=now)
+        return _settled(lost, now)
+
+    def activation_failed(self, reason: str, now: datetime) -> "Change":
+        """SVC-5: proven not applied. The purchase ends when payments has released the hold."""
+        if self.status is PurchaseStatus.ACTIVE or self.activation_failure:
+            return Change(self)
+        return Change(replace(self, activation_failure=reason, updated_at=now))
+
+    def payment_voided(self, reason: str, now: datetime) -> "Change":
+        """The hold is released: nothing was charged and never will be (SVC-5, SVC-11)."""
+        if self.status is PurchaseStatus.CANCELLING:
+            change = _undone(self, reason, MoneyOutcome.VOIDED, now)
+        elif self.status in (PurchaseStatus.AUTHORIZING, PurchaseStatus.ACTIVATING):
+            change = _failed(self, self.activation_failure or reason, MoneyOutcome.VOIDED, now)
+        else:
+            return Change(self)
+        return change.then(_deactivated_again(change.purchase, now)) if self.activated_at else change
+
+    def cancel(self, now: datetime) -> "Change | Refusal":
+        """SVC-11: the customer gives the purchase up. A success that is on its way wins."""
+        if self.status is PurchaseStatus.CANCELLED or self.cancelled_at is not None:
+            return Change(self)
+        if self.status in ENDED_WITHOUT_SERVICE or self.status is PurchaseStatus.EXPIRED:
+            return Refusal(
+                RefusalCode.ALREADY_ENDED, f"the purchase is {self.status}; there is nothing to cancel"
+            )
+        if self.status is PurchaseStatus.ACTIVE or self.activated_at or self.money:
+            return Refusal(
+                RefusalCode.ALREADY_ACTIVE, "the service is active: it can be withdrawn from, not cancelled"
+            )
+        cancelling = replace(self, cancelled_at=now)
+        if self.status is PurchaseStatus.REQUESTED:
+            return _cancelled(cancelling, MoneyOutcome.NEVER_HELD, now)
+        if self.status is PurchaseStatus.CANCELLING:
+            return Change(cancelling)
+        cancelling = _to(cancelling, PurchaseStatus.CANCELLING, now)
+        if self.activation_not_after is None:
+            return _give_payment_up(cancelling, now)
+        return Change(cancelling, () if self.activation_failure else (_cancel_activation(cancelling, now),))
+
+    def authorize_payment(self, now: datetime) -> AuthorizePayment:
+        """The request to hold the price; one intent, one key (PAY-7)."""
+        return AuthorizePayment(
+            payment_id=self.payment_id,
+            idempotency_key=f"purchase:{self.purchase_id}",
+            purpose=PaymentPurpose.SERVICE,
+            customer_id=self.customer_id,
+            subject_id=self.purchase_id,
+            activation_id=self.activation_id,
+            vehicle_id=self.vehicle_id,
+            service_code=self.service_code,
+            amount=self.price,
+            payment_method=self.payment_method,
+            requested_at=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a fact made of a purchase: the new value, what to publish, and whom to tell."""
+
+    purchase: Purchase
+    messages: tuple[Message, ...] = ()
+    notice: NoticeKind | None = None
+    alert: str | None = None
+
+    def then(self, later: "Change") -> "Change":
+        """This change followed by another of the same purchase."""
+        return Change(
+            later.purchase,
+            self.messages + later.messages,
+            later.notice or self.notice,
+            later.alert or self.alert,
+        )
+
+
+def _settled(purchase: Purchase, now: datetime) -> Change:
+    """ACTIVE, as soon as both the activation and the fate of its money are known (SVC-4, SVC-8)."""
+    if purchase.activated_at is None or purchase.money is None:
+        return Change(purchase)
+    days = purchase.duration_days
+    ends_at = None if days is None else purchase.activated_at + timedelta(days=days)
+    moved = _to(replace(purchase, ends_at=ends_at), PurchaseStatus.ACTIVE, now)
+    charged = purchase.money is MoneyOutcome.CAPTURED
+    event = PurchaseActivated(**_subject(moved, now), charged=charged, ends_at=ends_at)
+    return Change(moved, (event,), NoticeKind.ACTIVATED)
+
+
+def _undone(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
+    """The end of CANCELLING: by the customer's wish, or because delivery was refused (RSK-2)."""
+    if purchase.cancelled_at is not None:
+        return _cancelled(purchase, money, now)
+    return _declined(purchase, purchase.reason or reason, money, now)
+
+
+def _cancelled(purchase: Purchase, money: MoneyOutcome, now: datetime) -> Change:
+    moved = _to(purchase, PurchaseStatus.CANCELLED, now, money=money, reason="cancelled_by_customer")
+    return Change(moved, (PurchaseCancelled(**_subject(moved, now)),), NoticeKind.CANCELLED)
+
+
+def _declined(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
+    moved = _to(purchase, PurchaseStatus.DECLINED, now, reason=reason, money=money)
+    return Change(moved, (PurchaseDeclined(**_subject(moved, now), reason=reason),), NoticeKind.DECLINED)
+
+
+def _failed(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
+    moved = _to(purchase, PurchaseStatus.FAILED, now, reason=reason, money=money)
+    return Change(
+        moved, (PurchaseFailed(**_subject(moved, now), reason=reason),), NoticeKind.FAILED_NOT_CHARGED
+    )
+
+
+def _deactivated_again(purchase: Purchase, now: datetime) -> Change:
+    """SVC-10: a success that nobody will pay is undone, once. The id follows from the activation's."""
+    if purchase.deactivation_id is not None:
+        return Change(purchase)
+    deactivation_id = uuid5(purchase.activation_id, "late_success")
+    command = DeactivateService(
+        deactivation_id=deactivation_id,
+        activation_id=purchase.activation_id,
+        vehicle_id=purchase.vehicle_id,
+        service_code=purchase.service_code,
+        reason="late_success",
+        requested_at=now,
+    )
+    alert = f"{purchase.service_code} was activated in {purchase.vehicle_id} after its hold was released"
+    return Change(replace(purchase, deactivation_id=deactivation_id, updated_at=now), (command,), alert=alert)
+
+
+def _give_payment_up(purchase: Purchase, now: datetime) -> Change:
+    """Only while ota was never asked: payments may release the hold at once (charge fence)."""
+    if purchase.activation_not_after is not None:
+        raise AssertionError(
+            f"purchase {purchase.purchase_id}: ota was asked, the payment cannot be given up"
+        )
+    cancel = CancelPayment(
+        payment_id=purchase.payment_id,
+        activation_id=purchase.activation_id,
+        reason="cancelled_by_customer" if purchase.cancelled_at else purchase.reason,
+        requested_at=now,
+    )
+    return Change(
+        replace(purchase, payment_cancelled_at=purchase.payment_cancelled_at or now, updated_at=now),
+        (cancel,),
+    )
+
+
+def _activate_service(
+    purchase: Purchase, configuration: dict[str, ConfigurationValue], not_after: datetime, now: datetime
+) -> ActivateService:
+    return ActivateService(
+        activation_id=purchase.activation_id,
+        purchase_id=purchase.purchase_id,
+        payment_id=purchase.payment_id,
+        vehicle_id=purchase.vehicle_id,
+        service_code=purchase.service_code,
+        configuration=configuration,
+        not_after=not_after,
+        requested_at=now,
+    )
+
+
+def _cancel_activation(purchase: Purchase, now: datetime) -> CancelActivation:
+    return CancelActivation(
+        activation_id=purchase.activation_id,
+        vehicle_id=purchase.vehicle_id,
+        reason="cancelled_by_customer",
+        requested_at=now,
+    )
+
+
+def _subject(purchase: Purchase, now: datetime) -> _Subject:
+    return _Subject(
+        purchase_id=purchase.purchase_id,
+        customer_id=purchase.customer_id,
+        vehicle_id=purchase.vehicle_id,
+        service_code=purchase.service_code,
+        price=purchase.price,
+        occurred_at=now,
+    )
+
+
+def _to(
+    purchase: Purchase,
+    status: PurchaseStatus,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    money: MoneyOutcome | None = None,
+) -> Purchase:
+    if status not in TRANSITIONS[purchase.status]:
+        raise AssertionError(
+            f"purchase {purchase.purchase_id}: no transition from {purchase.status} to {status}"
+        )
+    return replace(
+        purchase,
+        status=status,
+        updated_at=now,
+        reason=purchase.reason if reason is None else reason,
+        money=money or purchase.money,
+    )

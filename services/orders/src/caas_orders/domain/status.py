@@ -1,0 +1,50 @@
+"""The states of a purchase and the transitions between them, and no others."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class PurchaseStatus(StrEnum):
+    """Where a purchase stands."""
+
+    REQUESTED = "requested"  # the maintenance system is being asked (SVC-2)
+    AUTHORIZING = "authorizing"  # payments was asked to hold the amount (SVC-3)
+    ACTIVATING = "activating"  # ota was asked to activate; the result and its capture are awaited
+    CANCELLING = (
+        "cancelling"  # given up; waiting to learn that nothing is charged, or that success won (SVC-11)
+    )
+    ACTIVE = "active"  # in the car, and paid or written off (SVC-4, SVC-8)
+    FAILED = "failed"  # not active and never charged (SVC-5)
+    DECLINED = "declined"  # payment declined or delivery refused (SVC-7)
+    BLOCKED = "blocked"  # stopped by the maintenance gate (SVC-2)
+    CANCELLED = "cancelled"  # given up by the customer in time (SVC-11)
+    EXPIRED = "expired"  # a temporary service that came to its end (SVC-9)
+
+
+_S = PurchaseStatus
+
+TRANSITIONS: Final[Mapping[PurchaseStatus, frozenset[PurchaseStatus]]] = {
+    _S.REQUESTED: frozenset({_S.AUTHORIZING, _S.BLOCKED, _S.CANCELLED}),
+    _S.AUTHORIZING: frozenset({_S.ACTIVATING, _S.DECLINED, _S.FAILED, _S.CANCELLING}),
+    _S.ACTIVATING: frozenset({_S.ACTIVE, _S.FAILED, _S.CANCELLING}),
+    _S.CANCELLING: frozenset({_S.CANCELLED, _S.DECLINED, _S.ACTIVE}),
+    _S.ACTIVE: frozenset({_S.EXPIRED}),
+    _S.FAILED: frozenset(),
+    _S.DECLINED: frozenset(),
+    _S.BLOCKED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.EXPIRED: frozenset(),
+}
+
+IN_PROGRESS: Final = frozenset({_S.REQUESTED, _S.AUTHORIZING, _S.ACTIVATING, _S.CANCELLING})
+ENDED_WITHOUT_SERVICE: Final = frozenset({_S.FAILED, _S.DECLINED, _S.BLOCKED, _S.CANCELLED})
+
+
+class MoneyOutcome(StrEnum):
+    """What payments has said about the money, for good."""
+
+    CAPTURED = "captured"
+    WRITTEN_OFF = "written_off"
+    VOIDED = "voided"
+    NEVER_HELD = "never_held"

@@ -1,0 +1,1 @@
+"""The SQL migrations of this service, applied in name order by the chassis."""
