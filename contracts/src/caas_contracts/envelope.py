@@ -72,7 +72,7 @@ def _decoded(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     for name, raw in headers:
         if name != "content-type" and name != "traceparent" and not name.startswith("ce_"):
             continue
-        if raw is None or len(raw) > _MAX_HEADER_BYTES:
+        if len(raw) > _MAX_HEADER_BYTES:
             raise InvalidEnvelope(f"header {name} is empty or longer than {_MAX_HEADER_BYTES} bytes")
         try:
             decoded[name] = raw.decode()
@@ -89,7 +89,9 @@ def _structured(value: bytes, attributes: Mapping[str, str]) -> tuple[Envelope, 
     if not isinstance(event, dict) or "data" not in event:
         raise InvalidEnvelope("the structured CloudEvent is not an object with data")
     context = {name: str(text) for name, text in event.items() if name != "data"}
-    return _envelope(context, context.get("traceparent", attributes.get("traceparent"))), json.dumps(event["data"]).encode()
+    return _envelope(context, context.get("traceparent", attributes.get("traceparent"))), json.dumps(
+        event["data"]
+    ).encode()
 
 
 def _envelope(context: Mapping[str, str], traceparent: str | None) -> Envelope:
@@ -98,7 +100,9 @@ def _envelope(context: Mapping[str, str], traceparent: str | None) -> Envelope:
         raise InvalidEnvelope(f"missing CloudEvents attributes: {', '.join(missing)}")
     too_long = [name for name, text in context.items() if len(text) > _MAX_HEADER_BYTES]
     if too_long or any("\x00" in text for text in context.values()):
-        raise InvalidEnvelope(f"CloudEvents attributes too long or with a NUL character: {', '.join(too_long) or 'NUL'}")
+        raise InvalidEnvelope(
+            f"CloudEvents attributes too long or with a NUL character: {', '.join(too_long) or 'NUL'}"
+        )
     return Envelope(
         id=context["id"],
         source=context["source"],

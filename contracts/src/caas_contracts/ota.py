@@ -1,6 +1,5 @@
 """What the activation service may be asked (commands) and the results it publishes once each (OTA-3)."""
 
-from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field

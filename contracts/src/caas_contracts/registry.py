@@ -13,7 +13,9 @@ MESSAGES: Mapping[str, type[Message]] = {
     for message in module.MESSAGES
 }
 
-_ADAPTERS: Mapping[str, TypeAdapter[Message]] = {name: TypeAdapter(message) for name, message in MESSAGES.items()}
+_ADAPTERS: Mapping[str, TypeAdapter[Message]] = {
+    name: TypeAdapter(message) for name, message in MESSAGES.items()
+}
 
 
 class InvalidMessage(ValueError):

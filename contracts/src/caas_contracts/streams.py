@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import Message, Part
+from caas_contracts.message import Instant, Message, Part
 from caas_contracts.topics import (
     BILLING_COMMANDS,
     ORDERS_COMMANDS,
@@ -40,6 +40,18 @@ class ResendStream(Message):
     to_sequence: Annotated[int, Field(ge=1)] | None = None
 
 
+class ResendTopic(Message):
+    """Ask a producer for everything it wrote to a topic since an instant: the log itself was lost."""
+
+    TYPE: ClassVar[str] = "caas.streams.ResendTopic.v1"
+    KEY: ClassVar[str] = "stream_topic"
+
+    producer: Annotated[str, Field(max_length=64)]
+    consumer: Annotated[str, Field(max_length=64)]
+    stream_topic: Annotated[str, Field(max_length=249)]
+    since: Instant
+
+
 class StreamPosition(Part):
     """The newest sequence number of one stream."""
 
@@ -62,4 +74,4 @@ class StreamWatermark(Message):
     positions: Annotated[list[StreamPosition], Field(max_length=1000)]
 
 
-MESSAGES: tuple[type[Message], ...] = (ResendStream, StreamWatermark)
+MESSAGES: tuple[type[Message], ...] = (ResendStream, ResendTopic, StreamWatermark)

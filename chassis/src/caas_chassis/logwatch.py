@@ -1,0 +1,96 @@
+"""Notices a log that shrank or started anew while we were away, and has it sent again (promise 4).
+
+At the start, and then every minute, the end of each partition is compared with how far it was read. A log
+that ends before that has lost records: its owner is asked for everything since it was last read.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from caas_chassis.cause import Cause
+from caas_chassis.loops import PeriodicLoop
+from caas_chassis.processing import OpenTransaction
+from caas_contracts.operations import AlertKind
+from caas_contracts.streams import COMMAND_TOPICS, ResendTopic
+from caas_contracts.topics import TOPICS
+
+EVERY_S: Final = 60.0
+MARGIN: Final = timedelta(minutes=10)
+_TIMEOUT_MS: Final = 10_000
+
+SELECT_OFFSETS: Final = "SELECT topic, partition, next_offset, updated_at FROM chassis.inbox_offset"
+RESET_OFFSET: Final = (
+    "UPDATE chassis.inbox_offset SET next_offset = $3, updated_at = now() WHERE (topic, partition) = ($1, $2)"
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class LogWatch(PeriodicLoop):
+    """Compares the logs' ends with what was read of them."""
+
+    name = "log-watch"
+
+    def __init__(
+        self, service: str, topics: Sequence[str], bootstrap_servers: str, transaction: OpenTransaction
+    ) -> None:
+        super().__init__(idle_s=EVERY_S)
+        self._service = service
+        self._topics = topics
+        self._bootstrap_servers = bootstrap_servers
+        self._transaction = transaction
+
+    @property
+    def healthy(self) -> bool:
+        """An unreachable broker is the consumer's to report."""
+        return self._task is not None and not self._task.done()
+
+    async def run_once(self) -> bool:
+        try:
+            ends = await self._log_ends()
+        except (KafkaError, OSError, TimeoutError) as error:
+            _log.info("log_ends_unknown", error=str(error))
+            return False
+        async with self._transaction(Cause.of_person(self._service), ("logwatch",)) as tx:
+            lost: dict[str, datetime] = {}
+            for row in await tx.fetch(SELECT_OFFSETS):
+                end = ends.get((row["topic"], row["partition"]))
+                if end is not None and end < row["next_offset"]:
+                    lost[row["topic"]] = min(lost.get(row["topic"], row["updated_at"]), row["updated_at"])
+                    await tx.execute(RESET_OFFSET, row["topic"], row["partition"], end)
+            for topic, since in lost.items():
+                _log.error("log_shrank", topic=topic, read_until=since.isoformat())
+                tx.alert(
+                    AlertKind.LOG_SHRANK, topic, "the log ends before what was read of it; asked for it again"
+                )
+                for producer in self._producers(topic):
+                    request = ResendTopic(
+                        producer=producer, consumer=self._service, stream_topic=topic, since=since - MARGIN
+                    )
+                    tx.publish(request, topic=COMMAND_TOPICS[producer])
+        return False
+
+    def _producers(self, topic: str) -> list[str]:
+        declared = [known.producers for known in TOPICS if known.name == topic]
+        return [producer for producers in declared for producer in producers if producer in COMMAND_TOPICS]
+
+    async def _log_ends(self) -> dict[tuple[str, int], int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap_servers, request_timeout_ms=_TIMEOUT_MS)
+        try:
+            await consumer.start()
+            known = await consumer.topics()
+            logs = [
+                TopicPartition(topic, partition)
+                for topic in self._topics
+                if topic in known
+                for partition in sorted(consumer.partitions_for_topic(topic) or ())
+            ]
+            ends = await consumer.end_offsets(logs) if logs else {}
+        finally:
+            await consumer.stop()
+        return {(log.topic, log.partition): end for log, end in ends.items()}

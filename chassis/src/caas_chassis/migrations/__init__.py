@@ -1,0 +1,1 @@
+"""The chassis' own tables, in schema `chassis` of every service's database."""

@@ -1,0 +1,258 @@
+"""Applies batches of records: one transaction holds deduplication, state change, outbox, tasks and timers.
+
+A batch in which something fails is rolled back and applied one record at a time: a poison message costs its
+batch a second try, never its result. What fails alone is parked with its stream (promise 6).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+import structlog
+from asyncpg import Record
+
+from caas_chassis import inbox, metrics, parking
+from caas_chassis.cause import Cause
+from caas_chassis.crashpoints import crash_point
+from caas_chassis.database import TRANSIENT
+from caas_chassis.errors import PositionConflict, Refused
+from caas_chassis.handling import Handlers, Received, dispatch
+from caas_chassis.planning import Parking, ParkReason, Plan, plan_batch
+from caas_chassis.records import Decoded, RawRecord, Stream, decode_record
+from caas_chassis.resending import record_resend_request, resend_topic
+from caas_chassis.transaction import Tx
+from caas_contracts import Message
+from caas_contracts.operations import AlertKind
+from caas_contracts.streams import COMMAND_TOPICS, ResendStream, ResendTopic, StreamWatermark
+
+MAX_ATTEMPTS: Final = 4
+"""Tries of one message before a person has to look: at once, then after 1, 4 and 16 s."""
+FAILURES_IN_A_ROW: Final = 25
+"""So many failing messages one after the other mean that the deployment is bad, not the messages."""
+CONFLICT_TRIES: Final = 5
+
+_log = structlog.get_logger(__name__)
+
+type OpenTransaction = Callable[[Cause, Sequence[str]], AbstractAsyncContextManager[Tx]]
+"""Opens a transaction; the second argument names its crash points: a prefix and the subjects."""
+
+
+class TooManyFailures(Exception):
+    """The consumer stops: message after message fails, so a deployment is to be blamed, not the messages."""
+
+
+class Processor:
+    """Applies records with a service's handlers."""
+
+    def __init__(self, service: str, handlers: Handlers, transaction: OpenTransaction) -> None:
+        self._service = service
+        self._handlers = handlers
+        self._transaction = transaction
+        self._failures_in_a_row = 0
+
+    async def process(self, records: Sequence[RawRecord]) -> None:
+        """Apply, or park, every record. Raises TRANSIENT errors (call again later) and TooManyFailures."""
+        batch = [decode_record(record) for record in records]
+        try:
+            await self._apply_again(batch)
+            self._failures_in_a_row = 0
+        except TRANSIENT:
+            raise
+        except (
+            Exception
+        ) as error:  # Whatever a handler raises is that message's fault until proven otherwise.
+            if len(batch) == 1:
+                await self._park_failed(batch[0], error)
+            else:
+                _log.info("batch_falls_back_to_one_by_one", size=len(batch), error=type(error).__name__)
+                for record in records:
+                    await self.process([record])
+
+    async def retry_one(self) -> bool:
+        """Try one parked message that is due; False when there is none."""
+        failed: tuple[Record, Exception] | None = None
+        async with self._transaction(_own_cause(self._service), ("parked",)) as tx:
+            row = await tx.fetchrow(parking.CLAIM)
+            if row is None:
+                return False
+            try:
+                async with tx.savepoint():
+                    await self._retry(row, tx)
+            except TRANSIENT:
+                raise
+            except Exception as error:
+                failed = (row, error)
+            if failed is not None:
+                await self._postpone(*failed, tx=tx)
+        return True
+
+    async def ask_for_missing(self) -> int:
+        """Ask again for the missing parts of streams that still have a gap; returns how many streams."""
+        async with self._transaction(_own_cause(self._service), ("gaps",)) as tx:
+            gaps = await tx.fetch(parking.SELECT_GAPS)
+            missing = {
+                (g["producer"], g["topic"], g["stream_key"]): (g["missing_from"], g["missing_to"])
+                for g in gaps
+            }
+            self._request(missing, tx)
+        return len(gaps)
+
+    async def _apply_again(self, batch: Sequence[Decoded]) -> None:
+        for attempt in range(1, CONFLICT_TRIES + 1):
+            try:
+                return await self._apply(batch)
+            except PositionConflict:
+                if attempt == CONFLICT_TRIES:
+                    raise ConnectionError(
+                        "positions kept moving: another consumer owns these partitions"
+                    ) from None
+
+    async def _apply(self, batch: Sequence[Decoded]) -> None:
+        types = sorted({type(d.message).__name__ for d in batch if d.message is not None})
+        async with self._transaction(_own_cause(self._service), ("handle", *types)) as tx:
+            streams = list({d.stream: None for d in batch if d.stream is not None})
+            states = await inbox.read_states(tx, streams)
+            plan = plan_batch(batch, states, await inbox.read_seen(tx, batch))
+            await self._apply_plan(plan, tx)
+            await inbox.record_offsets(tx, [decoded.record for decoded in batch])
+        crash_point("handle.after_commit", types)
+        metrics.observe_batch(self._service, len(plan.apply), plan.duplicates, len(plan.park))
+
+    async def _apply_plan(self, plan: Plan, tx: Tx) -> None:
+        await inbox.advance(tx, plan.before, plan.positions)
+        await inbox.remember_seen(tx, plan.unnumbered)
+        await self._dispatch(plan.apply, tx)
+        if plan.park:
+            await parking.park(tx, plan.park)
+            self._tell_of_parked(plan.park, tx)
+        self._request(plan.missing, tx)
+        await parking.kick(tx, [(stream, plan.positions[stream] + 1) for stream in plan.drain])
+
+    async def _dispatch(self, decoded: Sequence[Decoded], tx: Tx) -> None:
+        ours: list[Received[Message]] = []
+        streams: list[Stream] = []
+        for one in decoded:
+            match one.message:
+                case None:
+                    continue
+                case StreamWatermark() as watermark:
+                    await self._compare(watermark, tx)
+                case ResendStream() as request:
+                    await record_resend_request(request, self._service, tx=tx)
+                case ResendTopic() as request:
+                    if request.producer == self._service:
+                        await resend_topic(request.stream_topic, request.since, request.consumer, tx=tx)
+                case message:
+                    ours.append(Received(message, one.cause))
+                    streams.append(
+                        one.stream or ("", one.record.topic, one.envelope.id if one.envelope else "")
+                    )
+        await dispatch(self._handlers, streams, ours, tx=tx)
+
+    async def _compare(self, watermark: StreamWatermark, tx: Tx) -> None:
+        """Ask for what a producer says it has sent and we have neither applied nor parked (promise 4)."""
+        streams = [
+            (watermark.producer, watermark.stream_topic, position.key) for position in watermark.positions
+        ]
+        states = await inbox.read_states(tx, streams)
+        missing: dict[Stream, tuple[int, int]] = {}
+        for stream, position in zip(streams, watermark.positions, strict=True):
+            state = states[stream]
+            absent = [n for n in range(state.position + 1, position.sequence + 1) if n not in state.parked]
+            if absent:
+                missing[stream] = (absent[0], absent[-1])
+        self._request(missing, tx)
+
+    def _request(self, missing: Mapping[Stream, tuple[int, int]], tx: Tx) -> None:
+        for (producer, topic, key), (first, last) in missing.items():
+            _log.warning("messages_missing", producer=producer, topic=topic, key=key, first=first, last=last)
+            metrics.count_gap(self._service, topic)
+            if producer in COMMAND_TOPICS:
+                request = ResendStream(
+                    producer=producer,
+                    consumer=self._service,
+                    stream_topic=topic,
+                    stream_key=key,
+                    from_sequence=first,
+                    to_sequence=last,
+                )
+                tx.publish(request, topic=COMMAND_TOPICS[producer])
+
+    def _tell_of_parked(self, parkings: Iterable[Parking], tx: Tx) -> None:
+        """Alert and copy to the dead letters what a person has to look at; gaps repair themselves."""
+        for one in parkings:
+            if one.reason in (ParkReason.INVALID, ParkReason.REFUSED):
+                self._alert_parked(one.decoded, one.reason, one.detail, tx)
+
+    def _alert_parked(self, decoded: Decoded, reason: str, detail: str, tx: Tx) -> None:
+        parking.copy_to_dead_letters(tx, decoded)
+        record = decoded.record
+        where = f"{record.topic}:{record.partition}:{record.offset}"
+        tx.alert(
+            AlertKind.MESSAGE_PARKED, where, f"{reason}: {detail}. Look at it, then replay or discard it."
+        )
+
+    async def _park_failed(self, decoded: Decoded, error: Exception) -> None:
+        """A refused message is parked for good and its stream goes on; a failing one waits, its stream too."""
+        self._failures_in_a_row = 0 if isinstance(error, Refused) else self._failures_in_a_row + 1
+        if self._failures_in_a_row >= FAILURES_IN_A_ROW:
+            raise TooManyFailures(
+                f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {error!r}"
+            ) from error
+        _log.error("message_failed", type=decoded.envelope and decoded.envelope.type, exc_info=error)
+        async with self._transaction(_own_cause(self._service), ("park",)) as tx:
+            states = await inbox.read_states(tx, [decoded.stream] if decoded.stream else [])
+            plan = plan_batch([decoded], states, await inbox.read_seen(tx, [decoded]))
+            if not plan.apply:
+                return
+            refused = isinstance(error, Refused)
+            fate = _fate_of(decoded, error)
+            if refused or decoded.stream is None:
+                await inbox.advance(tx, plan.before, plan.positions)
+                await inbox.remember_seen(tx, plan.unnumbered)
+            await parking.park(tx, [fate])
+            self._tell_of_parked([fate], tx)
+            await parking.kick(tx, [(stream, plan.positions[stream] + 1) for stream in plan.drain if refused])
+            await inbox.record_offsets(tx, [decoded.record])
+
+    async def _retry(self, row: Record, tx: Tx) -> None:
+        decoded = parking.decoded_of(row)
+        if decoded.stream is None:
+            await self._dispatch([decoded], tx)
+            return await parking.close(tx, row["id"], "replayed", self._service, "applied")
+        stream = decoded.stream
+        state = (await inbox.read_states(tx, [stream]))[stream]
+        if decoded.sequence > state.position + 1:
+            await tx.execute(parking.PUT_BACK, row["id"])
+            return None
+        if decoded.sequence == state.position + 1:
+            await inbox.advance(tx, {stream: state.position}, {stream: decoded.sequence})
+            await self._dispatch([decoded] if decoded.problem is None else [], tx)
+        await parking.close(tx, row["id"], "replayed", self._service, "applied")
+        await parking.kick(tx, [(stream, decoded.sequence + 1)])
+
+    async def _postpone(self, row: Record, error: Exception, *, tx: Tx) -> None:
+        attempts = row["attempts"] + 1
+        detail = f"{type(error).__name__}: {error}"[:2000]
+        decoded = parking.decoded_of(row)
+        if isinstance(error, Refused) and decoded.stream is not None:
+            await inbox.advance(
+                tx, {decoded.stream: decoded.sequence - 1}, {decoded.stream: decoded.sequence}
+            )
+            await parking.kick(tx, [(decoded.stream, decoded.sequence + 1)])
+        again = attempts < MAX_ATTEMPTS and not isinstance(error, Refused)
+        await tx.execute(
+            parking.POSTPONE, row["id"], "retrying" if again else "parked", detail, 4.0 ** (attempts - 1)
+        )
+        if not again:
+            self._alert_parked(decoded, "refused" if isinstance(error, Refused) else "failed", detail, tx)
+
+
+def _fate_of(decoded: Decoded, error: Exception) -> Parking:
+    if isinstance(error, Refused):
+        return Parking(decoded, ParkReason.REFUSED, str(error))
+    return Parking(decoded, ParkReason.FAILED, f"{type(error).__name__}: {error}", retry_s=1.0)
+
+
+def _own_cause(service: str) -> Cause:
+    return Cause.of_person(service)

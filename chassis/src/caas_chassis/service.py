@@ -1,0 +1,35 @@
+"""What a service is made of, said once; the runtime brings it to life."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from caas_chassis.effects import Effect
+from caas_chassis.handling import Handlers
+from caas_chassis.loops import Loop
+from caas_chassis.processing import OpenTransaction
+from caas_chassis.timers import TimerHandler
+from caas_contracts.streams import COMMAND_TOPICS
+from caas_contracts.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`migrations` is the import name of the package with the service's SQL files.
+
+    The topics that are read follow from the handlers; the service's own command topic is always among
+    them, because consumers ask there for lost messages.
+    """
+
+    name: str
+    migrations: str
+    handlers: Handlers
+    effects: Sequence[Effect[Any, Any]] = ()
+    timers: Mapping[str, TimerHandler] = field(default_factory=dict)
+    loops: Sequence[Callable[[OpenTransaction], Loop]] = ()
+
+    @property
+    def reads(self) -> tuple[Topic, ...]:
+        """The topics of this service's consumer group, in name order."""
+        topics = {message.TOPIC for message in self.handlers} | {COMMAND_TOPICS[self.name]}
+        return tuple(sorted(topics, key=lambda topic: topic.name))
