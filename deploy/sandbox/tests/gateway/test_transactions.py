@@ -64,18 +64,18 @@ def test_a_hold_expires_by_the_business_clock(own_gateway: Gateway, own_receiver
 
 
 def test_refunds_and_captures_settle_two_days_later_in_a_stable_feed(own_gateway: Gateway) -> None:
-    captured = [own_gateway.a_captured(amount_minor=amount) for amount in (1000, 10_036, 3)]
+    captured = [own_gateway.a_captured(amount_minor=amount) for amount in (1000, 10_036, 250)]
     own_gateway.refund(captured[0], 250)
     assert own_gateway.feed() == []
 
     own_gateway.move_clock(days=2.1)
     lines = own_gateway.feed()
 
-    # 1.4 % of 10036 is 140.504, rounded up; of 3 it is nothing.
+    # 1.4 % of 10036 is 140.504 and of 250 exactly 3.5; both are rounded up.
     assert [(line["kind"], line["gross_minor"], line["fee_minor"]) for line in lines] == [
         ("capture", 1000, 39),
         ("capture", 10_036, 166),
-        ("capture", 3, 25),
+        ("capture", 250, 29),
         ("refund", -250, 0),
     ]
     assert all(line["net_minor"] == line["gross_minor"] - line["fee_minor"] for line in lines)
