@@ -63,6 +63,18 @@ def test_a_hold_expires_by_the_business_clock(own_gateway: Gateway, own_receiver
     assert [effect["operation"] for effect in own_gateway.books()[0]["effects"]] == ["authorize", "expire"]
 
 
+def test_a_hold_that_nobody_asks_about_expires_too(
+    own_gateway: Gateway, own_receiver: WebhookReceiver
+) -> None:
+    hold = own_gateway.a_hold()
+
+    own_gateway.move_clock(days=11)
+
+    told = own_receiver.wait_for("transaction.expired", hold["reference"])
+    assert (told["id"], told["status"]) == (hold["id"], "expired")
+    assert own_gateway.get("/sandbox/books")["by_status"] == {"expired": 1}
+
+
 def test_refunds_and_captures_settle_two_days_later_in_a_stable_feed(own_gateway: Gateway) -> None:
     captured = [own_gateway.a_captured(amount_minor=amount) for amount in (1000, 10_036, 250)]
     own_gateway.refund(captured[0], 250)
