@@ -59,9 +59,7 @@ class Offer:
 
     def _permanent_price(self, duration_days: int | None) -> Money | Refusal:
         if duration_days is not None:
-            return Refusal(
-                RefusalCode.DURATION_NOT_ALLOWED, "a permanent purchase has no duration_days: leave it out"
-            )
+            return Refusal(RefusalCode.DURATION_NOT_ALLOWED, "a permanent purchase has no duration_days: leave it out")
         if self.permanent is None:
             return Refusal(RefusalCode.KIND_NOT_OFFERED, f"{self.code} is only offered for a time")
         return self.permanent

@@ -60,9 +60,7 @@ def place(wish: Wish, buyer: Buyer | None, catalogue: Catalogue, now: datetime) 
     Somebody else's vehicle is unknown, like one that does not exist.
     """
     if buyer is None or buyer.vehicle.customer_id != wish.customer_id:
-        return Refusal(
-            RefusalCode.VEHICLE_NOT_FOUND, f"customer {wish.customer_id} has no vehicle {wish.vehicle_id}"
-        )
+        return Refusal(RefusalCode.VEHICLE_NOT_FOUND, f"customer {wish.customer_id} has no vehicle {wish.vehicle_id}")
     offer = catalogue.offer_for(wish.service_code, buyer.vehicle)
     if isinstance(offer, Refusal):
         return offer

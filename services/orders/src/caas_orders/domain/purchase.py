@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from caas_contracts.message import Message
 from caas_contracts.money import Money
+from caas_contracts.operations import AlertKind
 from caas_contracts.orders import (
     PurchaseActivated,
     PurchaseBlocked,
@@ -102,9 +103,7 @@ class Purchase:
         if self.status is not PurchaseStatus.REQUESTED:
             return Change(self)
         moved = _to(self, PurchaseStatus.BLOCKED, now, reason=reason, money=MoneyOutcome.NEVER_HELD)
-        return Change(
-            moved, (PurchaseBlocked(**_subject(moved, now), reason=reason),), NoticeKind.BLOCKED_MAINTENANCE
-        )
+        return Change(moved, (PurchaseBlocked(**_subject(moved, now), reason=reason),), NoticeKind.BLOCKED_MAINTENANCE)
 
     def payment_authorized(
         self, *, deliver: bool, activate_not_after: datetime, offer: Offer, now: datetime
@@ -147,9 +146,8 @@ class Purchase:
     def payment_captured(self, activated_at: datetime | None, now: datetime) -> "Change":
         """SVC-4: the hold was captured, on the proof of the activation, which may say when it was applied."""
         if self.status in ENDED_WITHOUT_SERVICE:
-            return Change(
-                self, alert=f"the payment was captured although the purchase is {self.status}: refund it"
-            )
+            detail = f"the payment was captured although the purchase is {self.status}: refund it"
+            return Change(self, alert=(AlertKind.OUTCOME_UNKNOWN, detail))
         if self.status not in IN_PROGRESS:
             return Change(self)
         captured = replace(self, money=MoneyOutcome.CAPTURED, updated_at=now)
@@ -183,13 +181,9 @@ class Purchase:
         if self.status is PurchaseStatus.CANCELLED or self.cancelled_at is not None:
             return Change(self)
         if self.status in ENDED_WITHOUT_SERVICE or self.status is PurchaseStatus.EXPIRED:
-            return Refusal(
-                RefusalCode.ALREADY_ENDED, f"the purchase is {self.status}; there is nothing to cancel"
-            )
+            return Refusal(RefusalCode.ALREADY_ENDED, f"the purchase is {self.status}; there is nothing to cancel")
         if self.status is PurchaseStatus.ACTIVE or self.activated_at or self.money:
-            return Refusal(
-                RefusalCode.ALREADY_ACTIVE, "the service is active: it can be withdrawn from, not cancelled"
-            )
+            return Refusal(RefusalCode.ALREADY_ACTIVE, "the service is active: it can be withdrawn from, not cancelled")
         cancelling = replace(self, cancelled_at=now)
         if self.status is PurchaseStatus.REQUESTED:
             return _cancelled(cancelling, MoneyOutcome.NEVER_HELD, now)
@@ -224,7 +218,7 @@ class Change:
     purchase: Purchase
     messages: tuple[Message, ...] = ()
     notice: NoticeKind | None = None
-    alert: str | None = None
+    alert: tuple[AlertKind, str] | None = None
 
     def then(self, later: "Change") -> "Change":
         """This change followed by another of the same purchase."""
@@ -267,9 +261,7 @@ def _declined(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetim
 
 def _failed(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
     moved = _to(purchase, PurchaseStatus.FAILED, now, reason=reason, money=money)
-    return Change(
-        moved, (PurchaseFailed(**_subject(moved, now), reason=reason),), NoticeKind.FAILED_NOT_CHARGED
-    )
+    return Change(moved, (PurchaseFailed(**_subject(moved, now), reason=reason),), NoticeKind.FAILED_NOT_CHARGED)
 
 
 def _deactivated_again(purchase: Purchase, now: datetime) -> Change:
@@ -285,26 +277,23 @@ def _deactivated_again(purchase: Purchase, now: datetime) -> Change:
         reason="late_success",
         requested_at=now,
     )
-    alert = f"{purchase.service_code} was activated in {purchase.vehicle_id} after its hold was released"
-    return Change(replace(purchase, deactivation_id=deactivation_id, updated_at=now), (command,), alert=alert)
+    undone = replace(purchase, deactivation_id=deactivation_id, updated_at=now)
+    detail = f"{purchase.service_code} was applied by {purchase.vehicle_id} too late; it is deactivated again"
+    return Change(undone, (command,), alert=(AlertKind.LATE_SUCCESS, detail))
 
 
 def _give_payment_up(purchase: Purchase, now: datetime) -> Change:
     """Only while ota was never asked: payments may release the hold at once (charge fence)."""
     if purchase.activation_not_after is not None:
-        raise AssertionError(
-            f"purchase {purchase.purchase_id}: ota was asked, the payment cannot be given up"
-        )
+        raise AssertionError(f"purchase {purchase.purchase_id}: ota was asked, the payment cannot be given up")
     cancel = CancelPayment(
         payment_id=purchase.payment_id,
         activation_id=purchase.activation_id,
         reason="cancelled_by_customer" if purchase.cancelled_at else purchase.reason,
         requested_at=now,
     )
-    return Change(
-        replace(purchase, payment_cancelled_at=purchase.payment_cancelled_at or now, updated_at=now),
-        (cancel,),
-    )
+    cancelled_at = purchase.payment_cancelled_at or now
+    return Change(replace(purchase, payment_cancelled_at=cancelled_at, updated_at=now), (cancel,))
 
 
 def _activate_service(
@@ -351,9 +340,7 @@ def _to(
     money: MoneyOutcome | None = None,
 ) -> Purchase:
     if status not in TRANSITIONS[purchase.status]:
-        raise AssertionError(
-            f"purchase {purchase.purchase_id}: no transition from {purchase.status} to {status}"
-        )
+        raise AssertionError(f"purchase {purchase.purchase_id}: no step from {purchase.status} to {status}")
     return replace(
         purchase,
         status=status,

@@ -11,9 +11,7 @@ class PurchaseStatus(StrEnum):
     REQUESTED = "requested"  # the maintenance system is being asked (SVC-2)
     AUTHORIZING = "authorizing"  # payments was asked to hold the amount (SVC-3)
     ACTIVATING = "activating"  # ota was asked to activate; the result and its capture are awaited
-    CANCELLING = (
-        "cancelling"  # given up; waiting to learn that nothing is charged, or that success won (SVC-11)
-    )
+    CANCELLING = "cancelling"  # given up; waiting to learn that nothing is charged, or that success won (SVC-11)
     ACTIVE = "active"  # in the car, and paid or written off (SVC-4, SVC-8)
     FAILED = "failed"  # not active and never charged (SVC-5)
     DECLINED = "declined"  # payment declined or delivery refused (SVC-7)

@@ -1,4 +1,4 @@
-"""The partners of orders: the maintenance system (VSS) and the mail server. Anything with these interfaces serves."""
+"""The partners of orders: the maintenance system (VSS) and the mail server, as interfaces."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,7 +45,7 @@ class Maintenance(Protocol):
 
 
 class OutgoingMail(BaseModel):
-    """The task of sending one mail. `mail_id` names it for ever: the same id is the same mail to the receiver.
+    """The task of sending one mail. `mail_id` names it for ever: the same id is the same mail.
 
     Without a recipient it goes to operations. `attempt` counts from 1.
     """

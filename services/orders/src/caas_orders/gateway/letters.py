@@ -1,4 +1,4 @@
-"""What customers and operations read: rendered from the templates of this package, in the customer's language."""
+"""What customers and operations read, rendered from the templates of this package."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,10 +6,10 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from caas_contracts.money import Money
-from caas_contracts.operations import AlertRaised
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from caas_contracts.money import Money
+from caas_contracts.operations import AlertRaised
 from caas_orders.domain.notification import Letter, NoticeKind
 from caas_orders.domain.registration import Language
 

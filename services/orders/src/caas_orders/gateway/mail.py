@@ -11,9 +11,9 @@ from typing import Final
 
 import aiosmtplib
 import structlog
-from caas_chassis.clock import BusinessClock
 from pydantic import SecretStr
 
+from caas_chassis.clock import BusinessClock
 from caas_orders.gateway import Deferred, MailOutcome, OutgoingMail, Rejected, Sent
 
 _PERMANENT_FROM: Final = 500  # RFC 5321: 4yz asks to try again, 5yz refuses for good
@@ -57,7 +57,7 @@ class SmtpMailer:
             )
         except (aiosmtplib.SMTPException, OSError) as error:
             outcome = _refusal(error)
-            _log.warning("mail_not_sent", mail_id=str(mail.mail_id), attempt=mail.attempt, outcome=repr(outcome))
+            _log.warning("mail_not_sent", mail_id=str(mail.mail_id), attempt=mail.attempt, reason=outcome.reason)
             return outcome
         return Sent()
 

@@ -99,9 +99,7 @@ async def save(purchases: Sequence[Purchase], *, tx: Tx) -> None:
     """
     tag = await tx.execute(SAVE_PURCHASES, *zip(*[_saved(purchase) for purchase in purchases], strict=True))
     if tag != f"UPDATE {len(purchases)}":
-        raise RuntimeError(
-            f"{tag} instead of {len(purchases)} purchases: one was not locked by this transaction"
-        )
+        raise RuntimeError(f"{tag} instead of {len(purchases)} purchases: one was not locked by this transaction")
 
 
 async def of_customer(customer_id: str, *, before: UUID | None, limit: int, tx: Tx) -> list[Purchase]:
