@@ -11,9 +11,7 @@ DEADLINE_S = 30.0
 
 async def migrate(url: str) -> None:
     connection = await asyncpg.connect(url, timeout=DEADLINE_S)
-    await connection.execute(
-        "CREATE TABLE notes (body text); INSERT INTO notes VALUES ('from the migration')"
-    )
+    await connection.execute("CREATE TABLE notes (body text); INSERT INTO notes VALUES ('from the migration')")
     await connection.close(timeout=DEADLINE_S)
 
 

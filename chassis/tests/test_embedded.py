@@ -255,9 +255,7 @@ def provide(cache_dir: Path) -> None:
     provide_kafka_jars(cache_dir, progress=print)
 
 
-def test_two_processes_needing_the_jars_at_once_get_one_whole_folder(
-    tmp_path: Path, kafka_jars: Path
-) -> None:
+def test_two_processes_needing_the_jars_at_once_get_one_whole_folder(tmp_path: Path, kafka_jars: Path) -> None:
     prime_downloads(tmp_path, read_lock(), kafka_jars)
     context = multiprocessing.get_context("spawn")
     both = [context.Process(target=provide, args=(tmp_path,)) for _ in range(2)]

@@ -63,9 +63,7 @@ class Principal:
 class TokenVerifier:
     """Verifies tokens; keys are fetched once and again when an unknown one is used."""
 
-    def __init__(
-        self, jwks_url: str, issuer: str, audience: str, client: httpx.AsyncClient | None = None
-    ) -> None:
+    def __init__(self, jwks_url: str, issuer: str, audience: str, client: httpx.AsyncClient | None = None) -> None:
         self._jwks_url = jwks_url
         self._issuer = issuer
         self._audience = audience
@@ -108,9 +106,7 @@ class TokenVerifier:
                 if now >= self._fetched_at:
                     await self._fetch()
         if key_id not in self._keys:
-            raise Unauthenticated(
-                "the token is signed with a key that the identity provider does not publish"
-            )
+            raise Unauthenticated("the token is signed with a key that the identity provider does not publish")
         return self._keys[key_id]
 
     async def _fetch(self) -> None:

@@ -53,8 +53,7 @@ class Consumer:
         if self._failure is not None or self._broker is None:
             return False
         stuck = (
-            self._busy_since is not None
-            and asyncio.get_running_loop().time() - self._busy_since > 2 * HANDLING_LIMIT_S
+            self._busy_since is not None and asyncio.get_running_loop().time() - self._busy_since > 2 * HANDLING_LIMIT_S
         )
         return not stuck
 
@@ -135,9 +134,7 @@ class Consumer:
                 _log.critical("consumer_stopped", reason=str(error))
                 return False
             except TRANSIENT as error:
-                _log.warning(
-                    "database_unavailable", error=f"{type(error).__name__}: {error}", again_in_s=pause
-                )
+                _log.warning("database_unavailable", error=f"{type(error).__name__}: {error}", again_in_s=pause)
                 await asyncio.sleep(pause)
         return False
 
@@ -180,6 +177,4 @@ async def _undecoded(message: KafkaMessage) -> KafkaMessage:
 
 def _raw_records(records: ConsumerRecord[Any, Any] | tuple[ConsumerRecord[Any, Any], ...]) -> list[RawRecord]:
     assert isinstance(records, tuple)
-    return [
-        RawRecord(r.topic, r.partition, r.offset, r.key, r.value or b"", tuple(r.headers)) for r in records
-    ]
+    return [RawRecord(r.topic, r.partition, r.offset, r.key, r.value or b"", tuple(r.headers)) for r in records]

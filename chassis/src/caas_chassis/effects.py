@@ -42,9 +42,7 @@ UPDATE chassis.task SET due_at = now() + make_interval(secs => $2) WHERE id IN
     (SELECT id FROM chassis.task WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED)
 """
 DELETE: Final = "DELETE FROM chassis.task WHERE id = ANY($1::bigint[])"
-POSTPONE: Final = (
-    "UPDATE chassis.task SET due_at = now() + make_interval(secs => $2), last_error = $3 WHERE id = $1"
-)
+POSTPONE: Final = "UPDATE chassis.task SET due_at = now() + make_interval(secs => $2), last_error = $3 WHERE id = $1"
 OLDEST: Final = "SELECT extract(epoch FROM now() - min(due_at))::float8 FROM chassis.task WHERE effect = $1"
 
 _log = structlog.get_logger(__name__)
@@ -115,9 +113,7 @@ class EffectWorker(PeriodicLoop):
         if not self._calls:
             return False
         woken = asyncio.create_task(self._wake.wait())
-        await asyncio.wait(
-            [*self._calls, woken], timeout=HEARTBEAT_S / 2, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait([*self._calls, woken], timeout=HEARTBEAT_S / 2, return_when=asyncio.FIRST_COMPLETED)
         woken.cancel()
         await self._extend_leases()
         ended = [task for task in self._calls if task.done()][:RECORD_BATCH]
@@ -178,9 +174,7 @@ class EffectWorker(PeriodicLoop):
         for _, task in ended:
             self._calls.pop(task, None)
 
-    async def _record_done(
-        self, done: Sequence[tuple[_Running, object]]
-    ) -> list[tuple[_Running, BaseException]]:
+    async def _record_done(self, done: Sequence[tuple[_Running, object]]) -> list[tuple[_Running, BaseException]]:
         """Record together; when that fails, one by one. Returns those that could not be recorded."""
         try:
             await self._record_together(done)
@@ -203,14 +197,10 @@ class EffectWorker(PeriodicLoop):
 
     async def _postpone(self, running: _Running, error: BaseException) -> None:
         pause = _BACKOFF_S[min(running.attempts - 1, len(_BACKOFF_S) - 1)]
-        _log.error(
-            "effect_failed", effect=self._effect.name, key=running.key, again_in_s=pause, exc_info=error
-        )
+        _log.error("effect_failed", effect=self._effect.name, key=running.key, again_in_s=pause, exc_info=error)
         metrics.count_effect(self._service, self._effect.name, "failed")
         async with self._transaction(running.cause, ("postpone",)) as tx:
             await tx.execute(POSTPONE, running.id, pause, f"{type(error).__name__}: {error}"[:500])
             if running.attempts == ALERT_AFTER_ATTEMPTS:
-                detail = (
-                    f"{self._effect.name} failed {running.attempts} times, last with {type(error).__name__}"
-                )
+                detail = f"{self._effect.name} failed {running.attempts} times, last with {type(error).__name__}"
                 tx.alert(AlertKind.TASK_FAILING, running.key[:64], detail)

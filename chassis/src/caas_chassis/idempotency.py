@@ -66,18 +66,14 @@ async def answer_once(tx: Tx, request: IdempotentRequest, produce: Callable[[], 
     IdempotencyKeyMissing, and IdempotencyKeyReused when the body is another one.
     """
     if not request.key or len(request.key) > MAX_KEY_LENGTH or not request.key.isprintable():
-        raise IdempotencyKeyMissing(
-            f"send an Idempotency-Key header of 1 to {MAX_KEY_LENGTH} printable characters"
-        )
+        raise IdempotencyKeyMissing(f"send an Idempotency-Key header of 1 to {MAX_KEY_LENGTH} printable characters")
     identity = (request.principal.subject, request.route, request.key)
     fingerprint = hashlib.sha256(_canonical(request.body)).digest()
     claimed = await tx.execute(CLAIM, *identity, fingerprint)
     if claimed.endswith(" 0"):
         return await _stored(tx, identity, fingerprint)
     answer = await produce()
-    await tx.execute(
-        STORE, *identity, answer.status, json.dumps(answer.body), json.dumps(dict(answer.headers))
-    )
+    await tx.execute(STORE, *identity, answer.status, json.dumps(answer.body), json.dumps(dict(answer.headers)))
     return answer
 
 

@@ -14,7 +14,8 @@ from caas_chassis.transaction import Tx
 SELECT_STATES: Final = """
 SELECT s.n, coalesce(p.sequence, 0) AS position,
     (SELECT array_agg(k.sequence) FROM chassis.parked k WHERE k.producer = s.producer AND k.topic = s.topic
-        AND k.stream_key = s.key AND k.sequence > coalesce(p.sequence, 0) AND k.state IN ('retrying', 'parked')) AS parked
+        AND k.stream_key = s.key AND k.sequence > coalesce(p.sequence, 0)
+        AND k.state IN ('retrying', 'parked')) AS parked
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS s(producer, topic, key, n)
 LEFT JOIN chassis.inbox_position p USING (producer, topic, key)
 """
@@ -75,9 +76,7 @@ async def advance(tx: Tx, before: Mapping[Stream, int], after: Mapping[Stream, i
         old, further = [before[s] for s in known], [after[s] for s in known]
         moved += _count(await tx.execute(UPDATE_POSITIONS, *_columns(known), old, further))
     if moved != len(after):
-        raise PositionConflict(
-            f"another consumer moved {len(after) - moved} of {len(after)} positions meanwhile"
-        )
+        raise PositionConflict(f"another consumer moved {len(after) - moved} of {len(after)} positions meanwhile")
 
 
 async def read_seen(tx: Tx, batch: Sequence[Decoded]) -> list[tuple[str, str]]:

@@ -65,9 +65,7 @@ class LogWatch(PeriodicLoop):
                     await tx.execute(RESET_OFFSET, row["topic"], row["partition"], end)
             for topic, since in lost.items():
                 _log.error("log_shrank", topic=topic, read_until=since.isoformat())
-                tx.alert(
-                    AlertKind.LOG_SHRANK, topic, "the log ends before what was read of it; asked for it again"
-                )
+                tx.alert(AlertKind.LOG_SHRANK, topic, "the log ends before what was read of it; asked for it again")
                 for producer in self._producers(topic):
                     request = ResendTopic(
                         producer=producer, consumer=self._service, stream_topic=topic, since=since - MARGIN

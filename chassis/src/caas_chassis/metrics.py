@@ -11,16 +11,12 @@ _batch = Histogram(
 )
 _gaps = Counter("caas_stream_gaps_total", "Streams found with a missing part", ["service", "topic"])
 _sent = Counter("caas_outbox_sent_total", "Outbox rows acknowledged by the broker", ["service"])
-_effects = Counter(
-    "caas_effects_total", "Calls to partners by effect and fate", ["service", "effect", "fate"]
-)
+_effects = Counter("caas_effects_total", "Calls to partners by effect and fate", ["service", "effect", "fate"])
 _timers = Counter("caas_timers_total", "Business timers that fired", ["service", "timer"])
 
 outbox_age_s = Gauge("caas_outbox_age_seconds", "Age of the oldest outbox row not sent yet", ["service"])
 parked_open = Gauge("caas_parked_messages", "Parked messages that are not replayed or discarded", ["service"])
-task_age_s = Gauge(
-    "caas_task_age_seconds", "How long the most overdue task has been due", ["service", "effect"]
-)
+task_age_s = Gauge("caas_task_age_seconds", "How long the most overdue task has been due", ["service", "effect"])
 consumer_lag = Gauge("caas_consumer_lag", "Records behind the end of the log", ["service", "topic"])
 
 

@@ -50,9 +50,7 @@ def _read(package: str) -> Iterator[Migration]:
         if file.name.endswith(".sql"):
             number, phase, *_ = file.name.split("_")
             if not number.isdigit() or phase not in ("pre", "post"):
-                raise ValueError(
-                    f"{package}: {file.name} is not named NNNN_pre_*.sql or NNNN_post_*.sql: rename it"
-                )
+                raise ValueError(f"{package}: {file.name} is not named NNNN_pre_*.sql or NNNN_post_*.sql: rename it")
             yield Migration(f"{package}/{file.name}", phase, file.read_text())
 
 

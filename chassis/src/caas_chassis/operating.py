@@ -38,22 +38,27 @@ class Decision(BaseModel):
 def operations_router(runtime: Runtime, operator: Callable[..., Awaitable[Principal]]) -> APIRouter:
     """Routes under `/operations`, for operators only."""
     router = APIRouter(prefix="/operations", tags=["operations"])
-    Operator = Annotated[Principal, Depends(operator)]
 
     @router.get("/parked")
-    async def list_parked(_: Operator, limit: Annotated[int, Field(ge=1, le=1000)] = 100) -> dict[str, Any]:
+    async def list_parked(
+        _: Annotated[Principal, Depends(operator)], limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    ) -> dict[str, Any]:
         async with runtime.reading() as tx:
             rows = await parking.list_parked(tx, limit=limit)
         return {"parked": [dict(row) for row in rows]}
 
     @router.post("/parked/{parked_id}/replay", status_code=202)
-    async def replay(parked_id: UUID, decision: Decision, principal: Operator) -> dict[str, str]:
+    async def replay(
+        parked_id: UUID, decision: Decision, principal: Annotated[Principal, Depends(operator)]
+    ) -> dict[str, str]:
         async with runtime.transaction(Cause.of_person(principal.actor)) as tx:
             await replay_parked(parked_id, principal.actor, decision.reason, tx=tx)
         return {"id": str(parked_id), "state": "retrying"}
 
     @router.post("/parked/{parked_id}/discard")
-    async def discard(parked_id: UUID, decision: Decision, principal: Operator) -> dict[str, str]:
+    async def discard(
+        parked_id: UUID, decision: Decision, principal: Annotated[Principal, Depends(operator)]
+    ) -> dict[str, str]:
         async with runtime.transaction(Cause.of_person(principal.actor)) as tx:
             await discard_parked(parked_id, principal.actor, decision.reason, tx=tx)
         return {"id": str(parked_id), "state": "discarded"}

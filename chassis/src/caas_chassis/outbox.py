@@ -61,9 +61,7 @@ def entry_of(message: Message, cause: Cause, now: datetime, topic: Topic | None 
     """Raises MessageTooLarge when the body exceeds what the contracts allow."""
     payload = message.to_json()
     if len(payload) > MAX_MESSAGE_BYTES:
-        raise MessageTooLarge(
-            f"{message.TYPE} {message.key} has {len(payload)} bytes, {MAX_MESSAGE_BYTES} are allowed"
-        )
+        raise MessageTooLarge(f"{message.TYPE} {message.key} has {len(payload)} bytes, {MAX_MESSAGE_BYTES} are allowed")
     name = topic.name if topic else message.TOPIC.name
     return Entry(new_id(), name, message.key, message.TYPE, payload, cause, now)
 

@@ -56,9 +56,7 @@ SELECT id, topic, partition, record_offset, type, producer, stream_key, sequence
 FROM chassis.parked WHERE state = ANY($1::text[]) ORDER BY parked_at, id LIMIT $2
 """
 
-SELECT_OPEN: Final = (
-    "SELECT * FROM chassis.parked WHERE id = $1 AND state IN ('retrying', 'parked') FOR UPDATE"
-)
+SELECT_OPEN: Final = "SELECT * FROM chassis.parked WHERE id = $1 AND state IN ('retrying', 'parked') FOR UPDATE"
 
 COUNT_OPEN: Final = "SELECT count(*) FROM chassis.parked WHERE state IN ('retrying', 'parked')"
 
@@ -103,9 +101,7 @@ async def kick(tx: Tx, heads: Sequence[tuple[Stream, int]]) -> None:
     """Have the waiting message of each stream that is now the next one be tried."""
     if heads:
         streams, numbers = [stream for stream, _ in heads], [number for _, number in heads]
-        await tx.execute(
-            KICK, [s[0] for s in streams], [s[1] for s in streams], [s[2] for s in streams], numbers
-        )
+        await tx.execute(KICK, [s[0] for s in streams], [s[1] for s in streams], [s[2] for s in streams], numbers)
 
 
 def decoded_of(row: Record) -> Decoded:
@@ -127,9 +123,7 @@ def copy_to_dead_letters(tx: Tx, decoded: Decoded) -> None:
         tx.publish_entry(outbox.Entry(new_id(), topic, key, kind[:255], record.value, cause, tx.now))
 
 
-async def list_parked(
-    tx: Tx, *, states: Sequence[str] = ("retrying", "parked"), limit: int = 100
-) -> list[Record]:
+async def list_parked(tx: Tx, *, states: Sequence[str] = ("retrying", "parked"), limit: int = 100) -> list[Record]:
     """The parked messages in these states, oldest first, without their bodies (they may be personal)."""
     return await tx.fetch(LIST, list(states), limit)
 

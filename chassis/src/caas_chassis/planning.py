@@ -89,13 +89,9 @@ def _plan_numbered(decoded: Decoded, stream: Stream, state: StreamState, plan: P
     if sequence <= state.position or sequence in state.parked:
         plan.duplicates += 1
     elif state.blocked:
-        _park(
-            decoded, ParkReason.WAITING, f"waits for number {state.position + 1} of its stream", state, plan
-        )
+        _park(decoded, ParkReason.WAITING, f"waits for number {state.position + 1} of its stream", state, plan)
     elif sequence > state.position + 1:
-        _park(
-            decoded, ParkReason.GAP, f"number {state.position + 1} of its stream has not arrived", state, plan
-        )
+        _park(decoded, ParkReason.GAP, f"number {state.position + 1} of its stream has not arrived", state, plan)
         plan.missing[stream] = (state.position + 1, min(state.parked) - 1)
     else:
         _apply_next(decoded, stream, state, plan)

@@ -58,9 +58,7 @@ class Processor:
             self._failures_in_a_row = 0
         except TRANSIENT:
             raise
-        except (
-            Exception
-        ) as error:  # Whatever a handler raises is that message's fault until proven otherwise.
+        except Exception as error:  # Whatever a handler raises is that message's fault until proven otherwise.
             if len(batch) == 1:
                 await self._park_failed(batch[0], error)
             else:
@@ -90,22 +88,18 @@ class Processor:
         """Ask again for the missing parts of streams that still have a gap; returns how many streams."""
         async with self._transaction(_own_cause(self._service), ("gaps",)) as tx:
             gaps = await tx.fetch(parking.SELECT_GAPS)
-            missing = {
-                (g["producer"], g["topic"], g["stream_key"]): (g["missing_from"], g["missing_to"])
-                for g in gaps
-            }
+            missing = {(g["producer"], g["topic"], g["stream_key"]): (g["missing_from"], g["missing_to"]) for g in gaps}
             self._request(missing, tx)
         return len(gaps)
 
     async def _apply_again(self, batch: Sequence[Decoded]) -> None:
         for attempt in range(1, CONFLICT_TRIES + 1):
             try:
-                return await self._apply(batch)
+                await self._apply(batch)
+                return
             except PositionConflict:
                 if attempt == CONFLICT_TRIES:
-                    raise ConnectionError(
-                        "positions kept moving: another consumer owns these partitions"
-                    ) from None
+                    raise ConnectionError("positions kept moving: another consumer owns these partitions") from None
 
     async def _apply(self, batch: Sequence[Decoded]) -> None:
         types = sorted({type(d.message).__name__ for d in batch if d.message is not None})
@@ -144,16 +138,12 @@ class Processor:
                         await resend_topic(request.stream_topic, request.since, request.consumer, tx=tx)
                 case message:
                     ours.append(Received(message, one.cause))
-                    streams.append(
-                        one.stream or ("", one.record.topic, one.envelope.id if one.envelope else "")
-                    )
+                    streams.append(one.stream or ("", one.record.topic, one.envelope.id if one.envelope else ""))
         await dispatch(self._handlers, streams, ours, tx=tx)
 
     async def _compare(self, watermark: StreamWatermark, tx: Tx) -> None:
         """Ask for what a producer says it has sent and we have neither applied nor parked (promise 4)."""
-        streams = [
-            (watermark.producer, watermark.stream_topic, position.key) for position in watermark.positions
-        ]
+        streams = [(watermark.producer, watermark.stream_topic, position.key) for position in watermark.positions]
         states = await inbox.read_states(tx, streams)
         missing: dict[Stream, tuple[int, int]] = {}
         for stream, position in zip(streams, watermark.positions, strict=True):
@@ -188,17 +178,13 @@ class Processor:
         parking.copy_to_dead_letters(tx, decoded)
         record = decoded.record
         where = f"{record.topic}:{record.partition}:{record.offset}"
-        tx.alert(
-            AlertKind.MESSAGE_PARKED, where, f"{reason}: {detail}. Look at it, then replay or discard it."
-        )
+        tx.alert(AlertKind.MESSAGE_PARKED, where, f"{reason}: {detail}. Look at it, then replay or discard it.")
 
     async def _park_failed(self, decoded: Decoded, error: Exception) -> None:
         """A refused message is parked for good and its stream goes on; a failing one waits, its stream too."""
         self._failures_in_a_row = 0 if isinstance(error, Refused) else self._failures_in_a_row + 1
         if self._failures_in_a_row >= FAILURES_IN_A_ROW:
-            raise TooManyFailures(
-                f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {error!r}"
-            ) from error
+            raise TooManyFailures(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {error!r}") from error
         _log.error("message_failed", type=decoded.envelope and decoded.envelope.type, exc_info=error)
         async with self._transaction(_own_cause(self._service), ("park",)) as tx:
             states = await inbox.read_states(tx, [decoded.stream] if decoded.stream else [])
@@ -219,12 +205,13 @@ class Processor:
         decoded = parking.decoded_of(row)
         if decoded.stream is None:
             await self._dispatch([decoded], tx)
-            return await parking.close(tx, row["id"], "replayed", self._service, "applied")
+            await parking.close(tx, row["id"], "replayed", self._service, "applied")
+            return
         stream = decoded.stream
         state = (await inbox.read_states(tx, [stream]))[stream]
         if decoded.sequence > state.position + 1:
             await tx.execute(parking.PUT_BACK, row["id"])
-            return None
+            return
         if decoded.sequence == state.position + 1:
             await inbox.advance(tx, {stream: state.position}, {stream: decoded.sequence})
             await self._dispatch([decoded] if decoded.problem is None else [], tx)
@@ -236,14 +223,10 @@ class Processor:
         detail = f"{type(error).__name__}: {error}"[:2000]
         decoded = parking.decoded_of(row)
         if isinstance(error, Refused) and decoded.stream is not None:
-            await inbox.advance(
-                tx, {decoded.stream: decoded.sequence - 1}, {decoded.stream: decoded.sequence}
-            )
+            await inbox.advance(tx, {decoded.stream: decoded.sequence - 1}, {decoded.stream: decoded.sequence})
             await parking.kick(tx, [(decoded.stream, decoded.sequence + 1)])
         again = attempts < MAX_ATTEMPTS and not isinstance(error, Refused)
-        await tx.execute(
-            parking.POSTPONE, row["id"], "retrying" if again else "parked", detail, 4.0 ** (attempts - 1)
-        )
+        await tx.execute(parking.POSTPONE, row["id"], "retrying" if again else "parked", detail, 4.0 ** (attempts - 1))
         if not again:
             self._alert_parked(decoded, "refused" if isinstance(error, Refused) else "failed", detail, tx)
 

@@ -136,8 +136,6 @@ async def _send_group(
             acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
             if batch.append(key=record.key, value=record.value, timestamp=now_ms, headers=headers) is None:
-                raise MessageSizeTooLargeError(
-                    f"{topic}: a record of {len(record.value)} bytes fits no batch"
-                )
+                raise MessageSizeTooLargeError(f"{topic}: a record of {len(record.value)} bytes fits no batch")
     acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
     return acknowledgements

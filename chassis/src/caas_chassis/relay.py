@@ -126,8 +126,7 @@ class Relay(PeriodicLoop):
         row = await connection.fetchrow(SELECT_CURSOR)
         self._cursor = (row["horizon"], row["position"]) if row else (0, 0)
         self._marks = {
-            (r["topic"], r["key"]): r["sequence"]
-            for r in await connection.fetch(RECENT_STREAMS, *self._cursor)
+            (r["topic"], r["key"]): r["sequence"] for r in await connection.fetch(RECENT_STREAMS, *self._cursor)
         }
         self._connection = connection
         _log.info("relay_leads", service=self._service, cursor=self._cursor)
@@ -223,9 +222,7 @@ class Relay(PeriodicLoop):
     async def _resend_topic(self, connection: asyncpg.Connection, request: Record) -> None:
         after = (-1, -1)
         while True:
-            rows = await connection.fetch(
-                READ_SINCE, request["topic"], request["since"], *self._cursor, *after, BATCH
-            )
+            rows = await connection.fetch(READ_SINCE, request["topic"], request["since"], *self._cursor, *after, BATCH)
             if rows:
                 await self._send(connection, rows)
                 after = (rows[-1]["horizon"], rows[-1]["position"])
@@ -269,9 +266,7 @@ def _outgoing(row: Record, service: str) -> OutgoingRecord:
         sequence=row["sequence"],
         traceparent=row["traceparent"],
     )
-    return OutgoingRecord(
-        row["aggregatetype"], row["aggregateid"].encode(), row["payload"], envelope.to_headers()
-    )
+    return OutgoingRecord(row["aggregatetype"], row["aggregateid"].encode(), row["payload"], envelope.to_headers())
 
 
 def _watermark(service: str, topic: str, partition: int, positions: list[StreamPosition]) -> OutgoingRecord:

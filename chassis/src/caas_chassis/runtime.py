@@ -40,9 +40,7 @@ _log = structlog.get_logger(__name__)
 class Runtime:
     """One process of a service."""
 
-    def __init__(
-        self, service: Service, settings: ServiceSettings, clock: BusinessClock | None = None
-    ) -> None:
+    def __init__(self, service: Service, settings: ServiceSettings, clock: BusinessClock | None = None) -> None:
         self.service = service
         self.settings = settings
         self.clock = clock or BusinessClock(settings.clock_file)
@@ -96,9 +94,7 @@ class Runtime:
             self.database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            yield Tx(
-                connection, service=self.service.name, now=self.clock.now(), cause=Cause.of_person("reader")
-            )
+            yield Tx(connection, service=self.service.name, now=self.clock.now(), cause=Cause.of_person("reader"))
 
     async def wait[T](self, key: str, check: Callable[[], Awaitable[T | None]], timeout_s: float) -> T | None:
         """Wait, bounded, for a change announced by `tx.notify(key)`; see `Changes.wait`."""
@@ -156,18 +152,14 @@ class Runtime:
                 await self.migrate()
             connection = await self.database.dedicated()
             try:
-                pending = await migrate.pending_migrations(
-                    connection, [CHASSIS_MIGRATIONS, self.service.migrations]
-                )
+                pending = await migrate.pending_migrations(connection, [CHASSIS_MIGRATIONS, self.service.migrations])
             finally:
                 await connection.close()
         except (*TRANSIENT, asyncpg.PostgresError) as error:
             _log.warning("database_unavailable", error=f"{type(error).__name__}: {error}")
             return False
         if pending:
-            _log.warning(
-                "migrations_missing", missing=pending, todo="run the migrate command of this service"
-            )
+            _log.warning("migrations_missing", missing=pending, todo="run the migrate command of this service")
         return not pending
 
 

@@ -74,9 +74,7 @@ class TimerLoop(PeriodicLoop):
     async def run_until_idle(self) -> int:
         """Fire everything that is due, and what that makes due; returns how many fired."""
         total = 0
-        while fired := sum(
-            [await self._fire(timer, handler, BATCH) for timer, handler in self._handlers.items()]
-        ):
+        while fired := sum([await self._fire(timer, handler, BATCH) for timer, handler in self._handlers.items()]):
             total += fired
         return total
 

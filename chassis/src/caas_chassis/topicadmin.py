@@ -10,16 +10,12 @@ from caas_contracts.topics import TOPICS, Topic, dead_letter_topic
 def all_topics() -> tuple[Topic, ...]:
     """The declared topics and, for each of their consumers and owners, its dead-letter topic."""
     letters = {
-        dead_letter_topic(topic.name, consumer)
-        for topic in TOPICS
-        for consumer in (*topic.consumers, topic.owner)
+        dead_letter_topic(topic.name, consumer) for topic in TOPICS for consumer in (*topic.consumers, topic.owner)
     }
     return (*TOPICS, *sorted(letters, key=lambda topic: topic.name))
 
 
-async def create_topics(
-    bootstrap_servers: str, topics: Sequence[Topic], *, replication_factor: int = 1
-) -> list[str]:
+async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], *, replication_factor: int = 1) -> list[str]:
     """Create the missing ones; returns their names. Raises KafkaError when the broker refuses or is away."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=20_000)
     await admin.start()

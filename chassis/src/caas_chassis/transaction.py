@@ -121,9 +121,7 @@ class Tx:
 
     def alert(self, kind: AlertKind, subject: str, detail: str, *, cause: Cause | None = None) -> None:
         """Have operations look at something (NOT-2). `detail` says what to do; it holds nothing secret."""
-        alert = AlertRaised(
-            service=self.service, kind=kind, subject=subject, detail=detail[:2000], raised_at=self.now
-        )
+        alert = AlertRaised(service=self.service, kind=kind, subject=subject, detail=detail[:2000], raised_at=self.now)
         self.publish(alert, cause=cause)
 
     @asynccontextmanager
@@ -170,9 +168,7 @@ class Tx:
     async def _write_timers(self) -> None:
         unset = [name for name, setting in self._timers.items() if setting is None]
         if unset:
-            await self.connection.execute(
-                DELETE_TIMERS, [name[0] for name in unset], [name[1] for name in unset]
-            )
+            await self.connection.execute(DELETE_TIMERS, [name[0] for name in unset], [name[1] for name in unset])
         wanted = [(name, *setting) for name, setting in self._timers.items() if setting is not None]
         if wanted:
             await self.connection.execute(

@@ -28,9 +28,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 _log = structlog.get_logger(__name__)
 
 
-def create_app(
-    runtime: Runtime, routers: Sequence[APIRouter], *, verifier: TokenVerifier | None = None
-) -> FastAPI:
+def create_app(runtime: Runtime, routers: Sequence[APIRouter], *, verifier: TokenVerifier | None = None) -> FastAPI:
     """The service's HTTP application; its lifespan starts and stops the runtime.
 
     HTTP answers before Kafka and the database are there: `/health/live` always, `/health/ready` with what
@@ -67,9 +65,7 @@ def create_app(
 def requires(*roles: str) -> Callable[..., Awaitable[Principal]]:
     """A dependency that gives the verified caller. Raises Unauthenticated, or Forbidden without one of the roles."""
 
-    async def authenticate(
-        request: Request, authorization: Annotated[str | None, Header()] = None
-    ) -> Principal:
+    async def authenticate(request: Request, authorization: Annotated[str | None, Header()] = None) -> Principal:
         verifier: TokenVerifier = request.app.state.tokens
         principal = await verifier.verify(authorization)
         if not principal.roles & frozenset(roles):
@@ -182,9 +178,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def on_transient(request: Request, error: Exception) -> Response:
         _log.warning("unavailable", path=request.url.path, error=f"{type(error).__name__}: {error}")
-        return await on_problem(
-            request, Unavailable("the database cannot be reached; repeat the request unchanged")
-        )
+        return await on_problem(request, Unavailable("the database cannot be reached; repeat the request unchanged"))
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
@@ -204,9 +198,7 @@ class _Guard:
             return await self._app(scope, receive, send)
         body = await _read(receive) if scope["method"] in ("POST", "PUT", "PATCH", "DELETE") else b""
         if body is None:
-            return await _refuse(
-                PayloadTooLarge(f"at most {MAX_BODY_BYTES} bytes are accepted"), scope, receive, send
-            )
+            return await _refuse(PayloadTooLarge(f"at most {MAX_BODY_BYTES} bytes are accepted"), scope, receive, send)
         query = scope.get("query_string", b"")
         if holds_card_number(f"{scope['path']} {_text(query)} {_text(body)}"):
             return await _refuse(CardNumberRefused("send the gateway's token instead"), scope, receive, send)

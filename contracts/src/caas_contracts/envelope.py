@@ -70,7 +70,7 @@ def read_envelope(headers: Iterable[tuple[str, bytes]], value: bytes) -> tuple[E
 def _decoded(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     decoded: dict[str, str] = {}
     for name, raw in headers:
-        if name != "content-type" and name != "traceparent" and not name.startswith("ce_"):
+        if name not in {"content-type", "traceparent"} and not name.startswith("ce_"):
             continue
         if len(raw) > _MAX_HEADER_BYTES:
             raise InvalidEnvelope(f"header {name} is empty or longer than {_MAX_HEADER_BYTES} bytes")

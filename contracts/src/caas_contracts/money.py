@@ -27,6 +27,4 @@ class Money(BaseModel):
 
     def _same_currency(self, other: "Money") -> None:
         if self.currency != other.currency:
-            raise ValueError(
-                f"cannot combine {self.currency} with {other.currency}: convert one of them first"
-            )
+            raise ValueError(f"cannot combine {self.currency} with {other.currency}: convert one of them first")

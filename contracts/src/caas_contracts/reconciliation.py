@@ -35,9 +35,7 @@ class DiscrepancyOpened(Message):
     kind: DiscrepancyKind
     payment_id: UUID | None
     settlement_line_id: Code | None
-    difference_minor: Annotated[
-        int, Field(description="theirs minus ours, signed, minor units of `currency`")
-    ]
+    difference_minor: Annotated[int, Field(description="theirs minus ours, signed, minor units of `currency`")]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     detail: Text
     opened_at: Instant

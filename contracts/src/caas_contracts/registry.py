@@ -13,9 +13,7 @@ MESSAGES: Mapping[str, type[Message]] = {
     for message in module.MESSAGES
 }
 
-_ADAPTERS: Mapping[str, TypeAdapter[Message]] = {
-    name: TypeAdapter(message) for name, message in MESSAGES.items()
-}
+_ADAPTERS: Mapping[str, TypeAdapter[Message]] = {name: TypeAdapter(message) for name, message in MESSAGES.items()}
 
 
 class InvalidMessage(ValueError):

@@ -101,9 +101,7 @@ def _download_all(jars: list[Jar], downloads: Path) -> Iterator[tuple[Jar, Path]
 
 def _download(context: MavenContext, jar: Jar) -> Path:
     """One jar with the locked content; what an interrupted run left half is asked for again."""
-    for attempt in stamina.retry_context(
-        on=(OSError, RuntimeError), attempts=DOWNLOAD_ATTEMPTS, timeout=120.0
-    ):
+    for attempt in stamina.retry_context(on=(OSError, RuntimeError), attempts=DOWNLOAD_ATTEMPTS, timeout=120.0):
         with attempt:
             path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
             found = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -93,9 +93,7 @@ class ServerProcess:
                 return True
             if time.monotonic() >= deadline:
                 self.signal_and_wait(signal.SIGKILL, timeout_s=KILL_DEADLINE_S)
-                raise EmbeddedServerError(
-                    f"{self.name} was not ready after {timeout_s:.0f} s; {self.log_tail()}"
-                )
+                raise EmbeddedServerError(f"{self.name} was not ready after {timeout_s:.0f} s; {self.log_tail()}")
             time.sleep(POLL_S)
         return False
 
