@@ -1,0 +1,1 @@
+"""The vehicles, behind the IoT gateway: messages, signatures and the MQTT session."""

@@ -1,0 +1,1 @@
+"""The SQL files that build this service's schema, in name order."""

@@ -1,0 +1,1 @@
+"""The SQL of ota: one statement per function, set-based, nothing else."""
