@@ -90,9 +90,7 @@ async def record_mailed(done: Sequence[Done[MailDocument, MailResult]], /, *, tx
     await documents.update_mailings(tx, changed)
 
 
-def effects(
-    typesetter: Typesetter, postman: Postman, *, at_once: Mapping[str, int]
-) -> list[Effect[Any, Any]]:
+def effects(typesetter: Typesetter, postman: Postman, *, at_once: Mapping[str, int]) -> list[Effect[Any, Any]]:
     """Billing's calls to the outside; `at_once` says how many of each run at the same time."""
     return [
         Effect(TYPESET, TypesetDocument, typesetter.typeset, record_typeset, concurrency=at_once[TYPESET]),
@@ -110,8 +108,7 @@ async def _issue_invoices(completed: Sequence[Sale], causes: Causes, *, tx: Tx) 
         return
     block = await numbers.take_numbers(tx, Series.SERVICE, len(completed), tx.now)  # INV-2
     issued = [
-        issue_invoice(sale, new_id(), number, block.issued_at)
-        for sale, number in zip(completed, block, strict=True)
+        issue_invoice(sale, new_id(), number, block.issued_at) for sale, number in zip(completed, block, strict=True)
     ]
     await invoices.add_invoices(tx, [invoice for invoice, _ in issued])
     for invoice, event in issued:
@@ -184,9 +181,7 @@ def _typeset(document: Document, cause: Cause, *, tx: Tx) -> None:
 
 def _mail(document: Document, attempt: int, cause: Cause, *, tx: Tx) -> None:
     task = MailDocument(document=document, attempt=attempt)
-    tx.enqueue(
-        MAIL, task, key=f"{document.document_id}:{attempt}", delay=delay_before_attempt(attempt), cause=cause
-    )
+    tx.enqueue(MAIL, task, key=f"{document.document_id}:{attempt}", delay=delay_before_attempt(attempt), cause=cause)
 
 
 def _after(result: MailResult, mailing: Mailing) -> Mailing:
@@ -210,7 +205,7 @@ def _follow_up(mailing: Mailing, done: Done[MailDocument, MailResult], *, tx: Tx
             _mail(document, mailing.attempts, done.cause, tx=tx)
         case MailingStatus.REFUSED | MailingStatus.GIVEN_UP:
             detail = (
-                f"the e-mail with {document.number} is {mailing.status.value}, {mailing.attempts} times tried: "
+                f"the e-mail with {document.number} is {mailing.status.value} ({mailing.attempts} attempts): "
                 "read the mail server's answer with GET /mailings, and reach the customer in another way"
             )
             tx.alert(AlertKind.RETRIES_EXHAUSTED, document.number, detail, cause=done.cause)

@@ -11,16 +11,12 @@ from caas_chassis.settings import ServiceSettings
 class BillingSettings(ServiceSettings):
     """The issuer that documents name, the mail server, and how much may run at once."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CAAS_BILLING_", hide_input_in_errors=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="CAAS_BILLING_", hide_input_in_errors=True, populate_by_name=True)
 
     http_port: int = 8104
 
     issuer_name: str = "CaaS Movilidad, S.L."
-    issuer_tax_id: Annotated[str, Field(description="NIF of the issuer; the default is nobody's")] = (
-        "B00000000"
-    )
+    issuer_tax_id: Annotated[str, Field(description="NIF of the issuer; the default is nobody's")] = "B00000000"
     issuer_address: Annotated[str, Field(description="lines separated by |")] = (
         "Calle de la Autopista, 1|28001 Madrid|España"
     )
@@ -42,6 +38,4 @@ class BillingSettings(ServiceSettings):
     # A page is typeset in about 3 ms on one core: two at a time never hold the event loop back.
     typeset_concurrency: int = Field(default=2, ge=1, le=32)
     mail_concurrency: int = Field(default=8, ge=1, le=64)
-    document_wait_s: float = Field(
-        default=5.0, ge=0, le=30, description="how long a download waits for its PDF"
-    )
+    document_wait_s: float = Field(default=5.0, ge=0, le=30, description="how long a download waits for its PDF")

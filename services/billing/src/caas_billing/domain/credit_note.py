@@ -54,9 +54,7 @@ def issue_credit_note(
     issued_at: datetime,
 ) -> tuple[CreditNote, CreditNoteIssued]:
     """The credit note of a refund and the fact that it was issued (INV-1)."""
-    amount = split_refund(
-        refund.refunded_before_minor, refund.refunded.amount_minor, invoice.sale.vat_rate_bp
-    )
+    amount = split_refund(refund.refunded_before_minor, refund.refunded.amount_minor, invoice.sale.vat_rate_bp)
     note = CreditNote(credit_note_id, number, invoice, refund, amount, issued_at)
     return note, _issued(note)
 

@@ -64,9 +64,7 @@ class Mailing:
 
     def _moved(self, status: MailingStatus, answer: str) -> "Mailing":
         if status not in TRANSITIONS[self.status]:
-            raise ValueError(
-                f"the e-mail of document {self.document_id} is {self.status}, it cannot become {status}"
-            )
+            raise ValueError(f"the e-mail of document {self.document_id} is {self.status}, it cannot become {status}")
         return replace(self, status=status, attempts=self.attempts + 1, last_answer=answer)
 
 

@@ -69,7 +69,7 @@ class MailServer:
 class Postman:
     """Sends one document at a time; the PDF is read when it is needed, so tasks stay small."""
 
-    def __init__(self, server: MailServer, read_pdf: Callable[[UUID], Awaitable[bytes]]) -> None:
+    def __init__(self, server: MailServer, read_pdf: Callable[[UUID], Awaitable[bytes | None]]) -> None:
         self._server = server
         self._read_pdf = read_pdf
 
@@ -81,8 +81,10 @@ class Postman:
         """
         if not _is_possible_address(task.document.customer_email):
             return Refused("the customer's e-mail address is not one")
-        message = self._message(task.document, await self._read_pdf(task.document.document_id))
-        return await self._hand_over(message)
+        pdf = await self._read_pdf(task.document.document_id)
+        if pdf is None:
+            raise LookupError(f"document {task.document.document_id} is to be mailed, but has no PDF")
+        return await self._hand_over(self._message(task.document, pdf))
 
     async def _hand_over(self, message: EmailMessage) -> MailResult:
         server = self._server

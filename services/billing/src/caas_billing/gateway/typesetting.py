@@ -183,10 +183,7 @@ def _amounts(document: Document) -> dict[str, str]:
     # A credit note gives back: it prints what changes on the invoice (RD 1619/2012, art. 15.5).
     sign = -1 if document.kind is DocumentKind.CREDIT_NOTE else 1
     minor = {"base": document.base_minor, "vat": document.vat_minor, "total": document.total_minor}
-    return {
-        name: formatted_amount(sign * value, document.currency, document.language)
-        for name, value in minor.items()
-    }
+    return {name: formatted_amount(sign * value, document.currency, document.language) for name, value in minor.items()}
 
 
 def _day(instant: datetime, document: Document) -> str:

@@ -24,7 +24,8 @@ REFUNDS_WITHOUT_CREDIT_NOTE: Final = """
 SELECT r.refund_id, r.payment_id, r.refunded_minor, r.refunded_before_minor, r.currency, r.reason,
     r.refunded_at, i.invoice_id, i.number, i.issued_at, i.purchase_id, i.customer_id, i.customer_name,
     i.customer_email, i.customer_tax_id, i.language AS customer_language, i.total_minor AS captured_minor,
-    i.supplied_at, l.service_code, l.service_name, l.vehicle_id, l.purchase_kind, l.duration_days, l.vat_rate_bp
+    i.supplied_at, l.service_code, l.service_name, l.vehicle_id, l.purchase_kind, l.duration_days,
+    l.vat_rate_bp
 FROM refund r
 JOIN invoice i USING (payment_id)
 JOIN invoice_line l ON l.invoice_id = i.invoice_id AND l.line = 1
@@ -60,9 +61,7 @@ async def add_refunds(tx: Tx, refunds: Sequence[Refund]) -> None:
     )
 
 
-async def refunds_without_credit_note(
-    tx: Tx, payment_ids: Sequence[UUID]
-) -> list[tuple[CorrectedInvoice, Refund]]:
+async def refunds_without_credit_note(tx: Tx, payment_ids: Sequence[UUID]) -> list[tuple[CorrectedInvoice, Refund]]:
     """Refunds of locked, invoiced payments that no credit note documents yet, oldest first."""
     rows = await tx.fetch(REFUNDS_WITHOUT_CREDIT_NOTE, payment_ids)
     return [(_invoice(row), _refund(row)) for row in rows]

@@ -1,0 +1,85 @@
+"""Builds billing from its settings: the one place where its parts meet."""
+
+from uuid import UUID
+
+from fastapi import FastAPI
+
+from caas_billing.gateway.postman import MailServer, Postman
+from caas_billing.gateway.typesetting import Issuer, Typesetter
+from caas_billing.handlers import HANDLERS, MAIL, TYPESET, effects
+from caas_billing.http import documents_router, operators_router
+from caas_billing.settings import BillingSettings
+from caas_billing.store import documents
+from caas_chassis.main import run
+from caas_chassis.runtime import Runtime
+from caas_chassis.service import Service
+from caas_chassis.web import create_app
+
+NAME = "billing"
+MIGRATIONS = "caas_billing.migrations"
+
+
+def main() -> None:
+    """The command line: `serve` or `migrate`."""
+    run(BillingSettings, build)
+
+
+def build(settings: BillingSettings) -> FastAPI:
+    """The service, ready to be served."""
+    return app_of(runtime_of(settings), settings)
+
+
+def app_of(runtime: Runtime, settings: BillingSettings) -> FastAPI:
+    """The HTTP application of a runtime."""
+    routers = [
+        documents_router(runtime, document_wait_s=settings.document_wait_s),
+        operators_router(runtime),
+    ]
+    return create_app(runtime, routers)
+
+
+def runtime_of(settings: BillingSettings) -> Runtime:
+    """The runtime with the typesetter and the mail server that the settings name."""
+
+    async def read_pdf(document_id: UUID) -> bytes | None:
+        async with runtime.reading() as tx:
+            return await documents.read_pdf(tx, document_id)
+
+    runtime = Runtime(service_of(settings, Postman(_mail_server(settings), read_pdf)), settings)
+    return runtime
+
+
+def service_of(settings: BillingSettings, postman: Postman) -> Service:
+    """What billing is made of."""
+    at_once = {TYPESET: settings.typeset_concurrency, MAIL: settings.mail_concurrency}
+    return Service(
+        name=NAME,
+        migrations=MIGRATIONS,
+        handlers=HANDLERS,
+        effects=effects(Typesetter(_issuer(settings)), postman, at_once=at_once),
+    )
+
+
+def _issuer(settings: BillingSettings) -> Issuer:
+    return Issuer(
+        name=settings.issuer_name,
+        tax_id=settings.issuer_tax_id,
+        address=tuple(line.strip() for line in settings.issuer_address.split("|")),
+        email=settings.issuer_email,
+        phone=settings.issuer_phone,
+        website=settings.issuer_website,
+        registration=settings.issuer_registration,
+    )
+
+
+def _mail_server(settings: BillingSettings) -> MailServer:
+    return MailServer(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        timeout_s=settings.smtp_timeout_s,
+        sender_name=settings.issuer_name,
+        sender_address=settings.mail_from,
+    )

@@ -1,0 +1,183 @@
+"""Messages, documents and settings for billing's tests; every argument has a sensible default."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from caas_billing.domain.credit_note import CorrectedInvoice, Refund, issue_credit_note
+from caas_billing.domain.document import Document, document_of_credit_note, document_of_invoice
+from caas_billing.domain.invoice import Invoice, issue_invoice
+from caas_billing.domain.numbering import DocumentNumber, Series
+from caas_billing.domain.sale import Customer, Sale, SoldService
+from caas_billing.gateway.postman import MailServer
+from caas_billing.gateway.typesetting import Issuer
+from caas_chassis.migrate import apply_migrations
+from caas_contracts.money import Money
+from caas_contracts.orders import PurchaseKind, PurchasePlaced
+from caas_contracts.payments import PaymentCaptured, PaymentPurpose, PaymentRefunded
+
+AN_INSTANT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+def euros(amount_minor: int) -> Money:
+    return Money(amount_minor=amount_minor, currency="EUR")
+
+
+def a_purchase(price_minor: int = 1999, **changes: Any) -> PurchasePlaced:
+    """A customer's purchase of heated seats for 30 days."""
+    values: dict[str, Any] = {
+        "purchase_id": uuid4(),
+        "customer_id": "customer-1",
+        "vehicle_id": "VIN-0001",
+        "service_code": "heated-seats",
+        "price": euros(price_minor),
+        "occurred_at": AN_INSTANT,
+        "kind": PurchaseKind.TEMPORARY,
+        "duration_days": 30,
+        "vat_rate_bp": 2100,
+        "service_name": "Asientos calefactados",
+        "customer_name": "María Núñez",
+        "customer_email": "maria@example.org",
+        "payment_id": uuid4(),
+        "activation_id": uuid4(),
+    }
+    return PurchasePlaced(**values | changes)
+
+
+def a_capture(purchase: PurchasePlaced, **changes: Any) -> PaymentCaptured:
+    """The capture of a purchase's whole price, right after its activation."""
+    values: dict[str, Any] = {
+        "payment_id": purchase.payment_id,
+        "purpose": PaymentPurpose.SERVICE,
+        "customer_id": purchase.customer_id,
+        "subject_id": purchase.purchase_id,
+        "amount": purchase.price,
+        "occurred_at": purchase.occurred_at + timedelta(seconds=5),
+        "captured": purchase.price,
+        "activation_id": purchase.activation_id,
+        "proof_id": uuid4(),
+        "activated_at": purchase.occurred_at + timedelta(seconds=3),
+        "gateway_transaction_id": "txn_1",
+        "vehicle_id": purchase.vehicle_id,
+        "service_code": purchase.service_code,
+    }
+    return PaymentCaptured(**values | changes)
+
+
+def a_refund(purchase: PurchasePlaced, refunded_minor: int, **changes: Any) -> PaymentRefunded:
+    """A partial refund of a captured purchase."""
+    values: dict[str, Any] = {
+        "payment_id": purchase.payment_id,
+        "purpose": PaymentPurpose.SERVICE,
+        "customer_id": purchase.customer_id,
+        "subject_id": purchase.purchase_id,
+        "amount": purchase.price,
+        "occurred_at": purchase.occurred_at + timedelta(days=2),
+        "refund_id": uuid4(),
+        "refunded": euros(refunded_minor),
+        "refunded_total": euros(refunded_minor),
+        "reason": "withdrawal",
+    }
+    return PaymentRefunded(**values | changes)
+
+
+def a_sale(**changes: Any) -> Sale:
+    values: dict[str, Any] = {
+        "payment_id": uuid4(),
+        "purchase_id": uuid4(),
+        "customer": a_customer(),
+        "service": a_service(),
+        "vat_rate_bp": 2100,
+        "captured": euros(149900),
+        "supplied_at": AN_INSTANT,
+    }
+    return Sale(**values | changes)
+
+
+def a_customer(**changes: Any) -> Customer:
+    values: dict[str, Any] = {
+        "customer_id": "customer-1",
+        "name": "María Núñez",
+        "email": "maria@example.org",
+        "tax_id": "12345678Z",
+        "language": "es",
+    }
+    return Customer(**values | changes)
+
+
+def a_service(**changes: Any) -> SoldService:
+    values: dict[str, Any] = {
+        "code": "highway-pilot",
+        "name": "Piloto de autopista",
+        "vehicle_id": "VIN-0001",
+        "kind": PurchaseKind.TEMPORARY,
+        "duration_days": 30,
+    }
+    return SoldService(**values | changes)
+
+
+def an_invoice(sale: Sale | None = None, issued_at: datetime = AN_INSTANT) -> Invoice:
+    number = DocumentNumber(Series.SERVICE, 2026, 42)
+    invoice, _ = issue_invoice(sale or a_sale(), uuid4(), number, issued_at)
+    return invoice
+
+
+def an_invoice_document(sale: Sale | None = None, issued_at: datetime = AN_INSTANT) -> Document:
+    return document_of_invoice(an_invoice(sale, issued_at))
+
+
+def a_credit_note_document(sale: Sale | None = None, refunded_minor: int = 5000) -> Document:
+    invoice = an_invoice(sale)
+    refund = Refund(
+        refund_id=uuid4(),
+        payment_id=invoice.sale.payment_id,
+        refunded=euros(refunded_minor),
+        refunded_before_minor=0,
+        reason="withdrawal",
+        refunded_at=AN_INSTANT + timedelta(days=2),
+    )
+    corrected = CorrectedInvoice(invoice.invoice_id, str(invoice.number), invoice.issued_at, invoice.sale)
+    number = DocumentNumber(Series.CREDIT_NOTE, 2026, 7)
+    note, _ = issue_credit_note(corrected, refund, uuid4(), number, AN_INSTANT + timedelta(days=2))
+    return document_of_credit_note(note)
+
+
+def an_issuer() -> Issuer:
+    return Issuer(
+        name="CaaS Movilidad, S.L.",
+        tax_id="B00000000",
+        address=("Calle de la Autopista, 1", "28001 Madrid", "España"),
+        email="facturacion@caas.example",
+        phone="+34 910 000 000",
+        website="www.caas.example",
+        registration="Inscrita en el Registro Mercantil de Madrid",
+    )
+
+
+def a_mail_server(port: int, **changes: Any) -> MailServer:
+    values: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "none",
+        "username": None,
+        "password": None,
+        "timeout_s": 5.0,
+        "sender_name": "CaaS Movilidad, S.L.",
+        "sender_address": "facturacion@caas.example",
+    }
+    return MailServer(**values | changes)
+
+
+async def migrate(url: str) -> None:
+    """Bring an empty database to billing's schema."""
+    connection = await asyncpg.connect(url, timeout=20)
+    try:
+        await apply_migrations(connection, ["caas_chassis.migrations", "caas_billing.migrations"])
+    finally:
+        await connection.close(timeout=20)
+
+
+def ids(number: int) -> list[UUID]:
+    return [uuid4() for _ in range(number)]
