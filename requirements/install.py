@@ -1,8 +1,8 @@
 """Fills .venv: the locked requirements, then our own distributions in place.
 
 Runs with the standard library alone, before anything is installed; `./bootstrap` calls it. One run at
-a time. The stamp is written last and removed first, and a .venv in which an installation was cut
-short is built anew, so that an interruption at any point costs time only.
+a time. The stamp is written last and removed first, and a .venv in which the packages were cut short
+is built anew, so that an interruption at any point costs time only.
 """
 
 import fcntl
@@ -41,7 +41,7 @@ def main() -> int:
     fingerprint = os.environ["FINGERPRINT"]
     try:
         with one_at_a_time():
-            if STAMP.exists() and STAMP.read_text() == fingerprint:
+            if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint:
                 return 0
             build()
             STAMP.write_text(fingerprint)
@@ -62,18 +62,15 @@ def build() -> None:
         make_venv()
     UNFINISHED.touch()
     install_requirements()
-    install_distributions()
     UNFINISHED.unlink()
+    install_distributions()
 
 
 def works() -> bool:
     """Whether .venv has a Python that is new enough and its pip."""
     probe = "import sys, pip; sys.exit(sys.version_info < (3, 12))"
     try:
-        return (
-            subprocess.run([PYTHON, "-c", probe], capture_output=True, check=False, timeout=60).returncode
-            == 0
-        )
+        return subprocess.run([PYTHON, "-c", probe], capture_output=True, check=False, timeout=60).returncode == 0
     except OSError:
         return False
 

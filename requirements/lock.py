@@ -64,15 +64,11 @@ def read_distributions() -> Iterator[Distribution]:
     for pattern in DISTRIBUTIONS:
         for path in sorted(ROOT.glob(f"{pattern}/pyproject.toml")):
             project = tomllib.loads(path.read_text())["project"]
-            extras = {
-                name: tuple(wanted) for name, wanted in project.get("optional-dependencies", {}).items()
-            }
+            extras = {name: tuple(wanted) for name, wanted in project.get("optional-dependencies", {}).items()}
             yield Distribution(path.parent, project["name"], tuple(project.get("dependencies", ())), extras)
 
 
-def outside_requirements(
-    of: Distribution, extras: tuple[str, ...], known: dict[str, Distribution]
-) -> set[str]:
+def outside_requirements(of: Distribution, extras: tuple[str, ...], known: dict[str, Distribution]) -> set[str]:
     """What `of` needs from a package index, through our own distributions too."""
     found: set[str] = set()
     seen: set[tuple[str, tuple[str, ...]]] = set()

@@ -46,12 +46,17 @@ def normalized(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name.group()).lower()
 
 
+# What these distributions document as part of themselves, though it is packaged separately.
+COMPANIONS = {"pydantic-core": "pydantic", "starlette": "fastapi"}
+
+
 def providers(module: str) -> set[str]:
     """The distributions that an import of `module` may come from."""
     top = module.split(".", maxsplit=1)[0]
     if top.startswith("caas_"):
         return {normalized(top)}
-    return {normalized(each) for each in packages_distributions().get(top, [])}
+    found = {normalized(each) for each in packages_distributions().get(top, [])}
+    return found | {COMPANIONS[each] for each in found if each in COMPANIONS}
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
