@@ -1,5 +1,6 @@
 """The maintenance system (VSS) over HTTP (SVC-2). Whatever is not a clear yes keeps the gate closed."""
 
+import asyncio
 from typing import Final
 
 import httpx
@@ -22,16 +23,18 @@ class _Maintenance(BaseModel):
 
 
 class VssClient:
-    """Asks the VSS. The HTTP client brings the base address, the key and the deadlines."""
+    """Asks the VSS. The HTTP client brings the base address and the key; `deadline_s` bounds a whole question."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, deadline_s: float) -> None:
         self._http = http
+        self._deadline_s = deadline_s
 
     async def ask(self, question: MaintenanceQuestion) -> MaintenanceAnswer:
         """One request; a failure of the VSS is an answer too, and blocks the purchase."""
         try:
-            response = await self._http.get(f"/vehicles/{question.vehicle_id}/maintenance")
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._deadline_s):
+                response = await self._http.get(f"/vehicles/{question.vehicle_id}/maintenance")
+        except (httpx.HTTPError, TimeoutError) as error:
             _log.warning("vss_unreachable", vehicle_id=question.vehicle_id, error=type(error).__name__)
             return NotAnswering(UNAVAILABLE)
         if response.status_code == httpx.codes.NOT_FOUND:

@@ -1,0 +1,139 @@
+"""Business refusals over HTTP: a stable code and a status each (RFC 9457)."""
+
+from caas_chassis.errors import Problem
+
+
+class PurchaseNotFound(Problem):
+    """No such purchase, or somebody else's."""
+
+    status = 404
+    code = "purchase_not_found"
+    title = "There is no such purchase"
+
+
+class VehicleNotFound(Problem):
+    """No such vehicle, or somebody else's."""
+
+    status = 404
+    code = "vehicle_not_found"
+    title = "There is no such vehicle"
+
+
+class CustomerNotFound(Problem):
+    """A vehicle names a customer who is not registered."""
+
+    status = 422
+    code = "customer_not_found"
+    title = "There is no such customer"
+
+
+class PurchaseIdReused(Problem):
+    """The id of a purchase came again with other content."""
+
+    status = 422
+    code = "purchase_id_reused"
+    title = "This purchase exists with other content"
+
+
+class ServiceUnknown(Problem):
+    """The catalogue does not have the service (SVC-1)."""
+
+    status = 404
+    code = "service_unknown"
+    title = "There is no such service"
+
+
+class ServiceNotAllowed(Problem):
+    """The vehicle's model or equipment does not allow the service (SVC-1)."""
+
+    status = 422
+    code = "service_not_allowed"
+    title = "The service does not fit this vehicle"
+
+
+class KindNotOffered(Problem):
+    """The service is not sold for ever."""
+
+    status = 422
+    code = "kind_not_offered"
+    title = "The service is not offered in this way"
+
+
+class DurationNotOffered(Problem):
+    """The service has no price for this duration."""
+
+    status = 422
+    code = "duration_not_offered"
+    title = "The service is not offered for this duration"
+
+
+class DurationNotAllowed(Problem):
+    """A permanent purchase with a duration."""
+
+    status = 422
+    code = "duration_not_allowed"
+    title = "A permanent purchase has no duration"
+
+
+class ConsentMissing(Problem):
+    """The customer did not consent to immediate performance (DES-8)."""
+
+    status = 422
+    code = "consent_missing"
+    title = "The customer's consent is needed"
+
+
+class ServiceAlreadyBought(Problem):
+    """The service is active in the vehicle, or a purchase of it is running."""
+
+    status = 409
+    code = "service_already_bought"
+    title = "The service is active or being bought"
+
+
+class AlreadyActive(Problem):
+    """Too late to cancel: the service is in the car."""
+
+    status = 409
+    code = "already_active"
+    title = "The service is active"
+
+
+class AlreadyEnded(Problem):
+    """There is nothing to cancel any more."""
+
+    status = 409
+    code = "already_ended"
+    title = "The purchase has ended"
+
+
+class PaymentDeclined(Problem):
+    """The payment was declined or refused: nothing activated, nothing charged (SVC-7)."""
+
+    status = 402
+    code = "payment_declined"
+    title = "The payment was declined"
+
+
+class MaintenanceBlocks(Problem):
+    """The vehicle's maintenance is overdue, or cannot be checked (SVC-2)."""
+
+    status = 409
+    code = "maintenance_blocks"
+    title = "The vehicle's maintenance does not allow the purchase"
+
+
+class ActivationFailed(Problem):
+    """The service could not be activated; nothing was charged (SVC-5)."""
+
+    status = 409
+    code = "activation_failed"
+    title = "The service could not be activated"
+
+
+class PurchaseCancelled(Problem):
+    """The purchase was cancelled while the caller waited (SVC-11)."""
+
+    status = 409
+    code = "purchase_cancelled"
+    title = "The purchase was cancelled"

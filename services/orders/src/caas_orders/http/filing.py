@@ -1,0 +1,39 @@
+"""The *expediente de compra*: everything one customer bought, was told and was invoiced (NOT-1, INV-4)."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from caas_chassis.auth import Principal
+from caas_chassis.runtime import Runtime
+from caas_chassis.web import requires
+from caas_contracts.message import Code
+from caas_orders.http.representing import document_json, notification_json, purchase_json
+from caas_orders.store import documents, notifications, purchases
+
+_Reader = Annotated[Principal, Depends(requires("customer", "operator"))]
+
+
+def expediente_router(runtime: Runtime) -> APIRouter:
+    """`/expediente`: a customer's own; operators name the customer."""
+    router = APIRouter(tags=["expediente"])
+
+    @router.get("/expediente")
+    async def read_expediente(
+        principal: _Reader,
+        customer_id: Code | None = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 100,
+    ) -> dict[str, Any]:
+        owner = customer_id if principal.is_staff and customer_id else principal.subject
+        async with runtime.reading() as tx:
+            bought = await purchases.of_customer(owner, before=None, limit=limit, tx=tx)
+            told = await notifications.of_customer(owner, limit=limit, tx=tx)
+            issued = await documents.of_customer(owner, limit=limit, tx=tx)
+        return {
+            "customer_id": owner,
+            "purchases": [purchase_json(purchase) for purchase in bought],
+            "notifications": [notification_json(notification) for notification in told],
+            "documents": [document_json(document) for document in issued],
+        }
+
+    return router

@@ -1,0 +1,44 @@
+"""Which problem an HTTP caller gets for each refusal of the domain and each end of a purchase."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from caas_chassis.errors import Problem
+from caas_orders import errors
+from caas_orders.domain.purchase import Purchase
+from caas_orders.domain.refusal import Refusal, RefusalCode
+from caas_orders.domain.status import PurchaseStatus
+
+_REFUSALS: Final[Mapping[RefusalCode, type[Problem]]] = {
+    RefusalCode.PURCHASE_NOT_FOUND: errors.PurchaseNotFound,
+    RefusalCode.PURCHASE_ID_REUSED: errors.PurchaseIdReused,
+    RefusalCode.VEHICLE_NOT_FOUND: errors.VehicleNotFound,
+    RefusalCode.CUSTOMER_NOT_FOUND: errors.CustomerNotFound,
+    RefusalCode.SERVICE_UNKNOWN: errors.ServiceUnknown,
+    RefusalCode.SERVICE_NOT_ALLOWED: errors.ServiceNotAllowed,
+    RefusalCode.KIND_NOT_OFFERED: errors.KindNotOffered,
+    RefusalCode.DURATION_NOT_OFFERED: errors.DurationNotOffered,
+    RefusalCode.DURATION_NOT_ALLOWED: errors.DurationNotAllowed,
+    RefusalCode.CONSENT_MISSING: errors.ConsentMissing,
+    RefusalCode.SERVICE_ALREADY_BOUGHT: errors.ServiceAlreadyBought,
+    RefusalCode.ALREADY_ACTIVE: errors.AlreadyActive,
+    RefusalCode.ALREADY_ENDED: errors.AlreadyEnded,
+}
+
+_ENDS: Final[Mapping[PurchaseStatus, type[Problem]]] = {
+    PurchaseStatus.DECLINED: errors.PaymentDeclined,
+    PurchaseStatus.BLOCKED: errors.MaintenanceBlocks,
+    PurchaseStatus.FAILED: errors.ActivationFailed,
+    PurchaseStatus.CANCELLED: errors.PurchaseCancelled,
+}
+
+
+def problem_of(refusal: Refusal) -> Problem:
+    """The problem details of a refusal."""
+    return _REFUSALS[refusal.code](refusal.detail)
+
+
+def problem_of_end(purchase: Purchase) -> Problem | None:
+    """The problem details of a purchase that ended without the service; None for any other."""
+    kind = _ENDS.get(purchase.status)
+    return None if kind is None else kind(f"{purchase.reason}; nothing was charged, you may try again")

@@ -1,0 +1,90 @@
+"""How purchases, offers, notifications and documents look as JSON. Instants are RFC 3339, UTC."""
+
+from datetime import datetime
+from typing import Any
+
+from caas_contracts.money import Money
+from caas_orders.domain.catalogue import Offer
+from caas_orders.domain.purchase import Purchase
+from caas_orders.domain.status import PurchaseStatus
+from caas_orders.store.documents import Document
+from caas_orders.store.notifications import Notification
+
+
+def purchase_json(purchase: Purchase) -> dict[str, Any]:
+    """A purchase. `charged` is null until it is known; `reason` says why it ended without the service."""
+    return {
+        "purchase_id": str(purchase.purchase_id),
+        "status": purchase.status.value,
+        "reason": purchase.reason,
+        "charged": purchase.charged,
+        "customer_id": purchase.customer_id,
+        "vehicle_id": purchase.vehicle_id,
+        "service_code": purchase.service_code,
+        "kind": purchase.kind.value,
+        "duration_days": purchase.duration_days,
+        "price": money_json(purchase.price),
+        "vat_rate_bp": purchase.vat_rate_bp,
+        "payment_id": str(purchase.payment_id),
+        "activation_id": str(purchase.activation_id),
+        "requested_at": _instant(purchase.requested_at),
+        "consent_at": _instant(purchase.consent_at),
+        "cancelled_at": _instant(purchase.cancelled_at),
+        "activated_at": _instant(purchase.activated_at),
+        "ends_at": _instant(purchase.ends_at),
+        "updated_at": _instant(purchase.updated_at),
+    }
+
+
+def offer_json(offer: Offer, occupied: PurchaseStatus | None) -> dict[str, Any]:
+    """An offer for one vehicle; `state` is `available`, or that of the purchase that occupies it (SVC-1)."""
+    prices = [
+        {"kind": "temporary", "duration_days": days, "price": money_json(price)}
+        for days, price in sorted(offer.temporary.items())
+    ]
+    if offer.permanent is not None:
+        prices.append({"kind": "permanent", "duration_days": None, "price": money_json(offer.permanent)})
+    return {
+        "service_code": offer.code,
+        "name": {language.value: name for language, name in offer.names.items()},
+        "maintenance_required": offer.maintenance_required,
+        "vat_rate_bp": offer.vat_rate_bp,
+        "prices": prices,
+        "state": "available" if occupied is None else occupied.value,
+    }
+
+
+def notification_json(notification: Notification) -> dict[str, Any]:
+    """What a customer was told, and what became of the mail."""
+    return {
+        "notification_id": str(notification.notification_id),
+        "purchase_id": str(notification.purchase_id),
+        "kind": notification.kind.value,
+        "subject": notification.letter.subject,
+        "text": notification.letter.text,
+        "mail": notification.state.value,
+        "created_at": _instant(notification.created_at),
+        "sent_at": _instant(notification.sent_at),
+    }
+
+
+def document_json(document: Document) -> dict[str, Any]:
+    """An invoice or credit note; `document_url` is a path of billing's HTTP interface."""
+    return {
+        "document_id": str(document.document_id),
+        "kind": document.kind.value,
+        "number": document.number,
+        "purchase_id": str(document.subject_id),
+        "total": money_json(document.total),
+        "issued_at": _instant(document.issued_at),
+        "document_url": document.url,
+    }
+
+
+def money_json(money: Money) -> dict[str, Any]:
+    """Minor units and ISO 4217 code."""
+    return {"amount_minor": money.amount_minor, "currency": money.currency}
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,27 @@
+"""Settings of orders, read once from the environment at the start (`CAAS_ORDERS_…`)."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from caas_chassis.settings import ServiceSettings
+
+
+class OrdersSettings(ServiceSettings):
+    """What orders needs beyond every service's settings. Durations are seconds of real time."""
+
+    model_config = SettingsConfigDict(env_prefix="CAAS_ORDERS_", hide_input_in_errors=True, populate_by_name=True)
+
+    http_port: int = 8102
+
+    vss_url: str = Field(description="base address of the maintenance system")
+    vss_api_key: SecretStr
+    vss_timeout_s: float = Field(default=3.0, gt=0, le=20, description="a customer waits for it before paying (SVC-2)")
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = Field(default=25, ge=1, le=65_535)
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_start_tls: bool | None = Field(default=None, description="unset: when the server offers it")
+    smtp_timeout_s: float = Field(default=10.0, gt=0, le=25)
+    mail_sender: str = Field(default="CaaS <no-reply@caas.example>", description="From of every mail")
+    operations_address: str = Field(default="operations@caas.example", description="who gets alerts (NOT-2)")
