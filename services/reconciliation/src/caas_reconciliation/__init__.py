@@ -1,0 +1,1 @@
+"""The reconciliation service: settlement feeds, matching, discrepancy cases and the double-entry ledger."""

@@ -1,0 +1,70 @@
+"""The one place that builds the reconciliation process."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import httpx
+from fastapi import FastAPI
+
+from caas_chassis.loops import Loop
+from caas_chassis.main import run
+from caas_chassis.processing import OpenTransaction
+from caas_chassis.runtime import Runtime
+from caas_chassis.service import Service
+from caas_chassis.web import create_app
+from caas_reconciliation.domain.policy import Policy
+from caas_reconciliation.gateway import GatewaySettlements, SettlementFeed
+from caas_reconciliation.handlers import HANDLERS
+from caas_reconciliation.handlers.runs import Schedule, pulling, timers
+from caas_reconciliation.http import cases, ledger, runs
+from caas_reconciliation.settings import ReconciliationSettings
+
+
+def main() -> None:
+    """`python -m caas_reconciliation serve|migrate`."""
+    run(ReconciliationSettings, build)
+
+
+def build(settings: ReconciliationSettings) -> FastAPI:
+    """The application, with its partner as the settings say."""
+    feed = GatewaySettlements(_gateway_client(settings), settings.gateway_api_key.get_secret_value())
+    runtime = Runtime(build_service(settings, feed), settings)
+    return create_app(runtime, [runs.router_of(runtime), cases.router_of(runtime), ledger.router_of(runtime)])
+
+
+def build_service(settings: ReconciliationSettings, feed: SettlementFeed) -> Service:
+    """The service reading this feed."""
+    policy = policy_of(settings)
+
+    def schedule(transaction: OpenTransaction) -> Loop:
+        return Schedule(transaction, policy)
+
+    return Service(
+        name="reconciliation",
+        migrations="caas_reconciliation.migrations",
+        handlers=HANDLERS,
+        effects=[pulling(feed, policy, page_size=settings.page_size)],
+        timers=timers(policy),
+        loops=[schedule],
+    )
+
+
+def policy_of(settings: ReconciliationSettings) -> Policy:
+    """What operations decided about reconciliation."""
+    return Policy(
+        time_zone=ZoneInfo(settings.time_zone),
+        currency=settings.currency,
+        run_every=settings.run_every,
+        delayed_after_business_days=settings.delayed_after_business_days,
+        case_overdue_after=timedelta(days=settings.case_overdue_after_days),
+        pull_retry_delays_s=settings.pull_retry_delays_s,
+    )
+
+
+def _gateway_client(settings: ReconciliationSettings) -> httpx.AsyncClient:
+    # One page at a time is fetched; the deadline leaves room for a page of many lines.
+    return httpx.AsyncClient(
+        base_url=settings.gateway_url,
+        timeout=settings.gateway_timeout_s,
+        limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
+    )

@@ -1,0 +1,144 @@
+"""The posting rules of the ledger (RCN-6): from a fact to a balanced entry, and from nothing else.
+
+An entry is identified by its source (kind and id), so that a fact is posted once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+from uuid import UUID
+
+from caas_reconciliation.domain.accounts import Account
+from caas_reconciliation.domain.facts import Fact, FactKind
+from caas_reconciliation.domain.settlement import LineKind, MatchedLine
+from caas_reconciliation.errors import UnbalancedEntry
+
+
+class SourceKind(StrEnum):
+    """Sources of entries that are no message of another service."""
+
+    UNPAID_SALE = "unpaid_sale"
+    """A service delivered without a capture (SVC-8); the id is the payment's."""
+    SETTLEMENT_LINE = "settlement_line"
+    CASE_RESOLUTION = "case_resolution"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One side of an entry: a debit is positive, a credit negative, in minor units of the entry's currency."""
+
+    account: Account
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A balanced set of lines in one currency. Raises UnbalancedEntry when they do not add up to zero."""
+
+    source_kind: str
+    source_id: str
+    payment_id: UUID | None
+    currency: str
+    occurred_at: datetime
+    message_id: str
+    lines: tuple[Line, ...]
+
+    def __post_init__(self) -> None:
+        if sum(line.amount_minor for line in self.lines) != 0:
+            raise UnbalancedEntry(f"{self.source_kind} {self.source_id} does not balance: correct its posting rule")
+
+
+def entries_of(fact: Fact) -> list[Entry]:
+    """The entry of one fact by itself; none when no money of ours moved."""
+    return _entries(fact, str(fact.kind), fact.fact_id, _lines_of(fact))
+
+
+def _lines_of(fact: Fact) -> list[Line]:
+    amount, base = fact.amount_minor, fact.amount_minor - fact.vat_minor
+    match fact.kind:
+        case FactKind.PAYMENT_CAPTURED:
+            return [Line(Account.CASH_IN_TRANSIT, amount), Line(Account.RECEIVABLE, -amount)]
+        case FactKind.INVOICE_ISSUED:
+            return _sale(amount, base)
+        case FactKind.CAPTURE_FAILED:  # SVC-8: the customer keeps the service, the loss is written off
+            return [Line(Account.WRITE_OFFS, amount), Line(Account.RECEIVABLE, -amount)]
+        case FactKind.SETTLEMENT_FAILED:
+            return [Line(Account.WRITE_OFFS, amount), Line(Account.CASH_IN_TRANSIT, -amount)]
+        case FactKind.PAYMENT_REFUNDED:
+            return [Line(Account.RECEIVABLE, amount), Line(Account.CASH_IN_TRANSIT, -amount)]
+        case FactKind.CREDIT_NOTE_ISSUED:
+            return [
+                Line(Account.REFUNDS, base),
+                Line(Account.VAT_OUTPUT, amount - base),
+                Line(Account.RECEIVABLE, -amount),
+            ]
+        case FactKind.PURCHASE_PLACED | FactKind.CHARGEBACK_RECEIVED:
+            return []
+        case _:
+            assert_never(fact.kind)
+
+
+def _sale(amount: int, base: int) -> list[Line]:
+    return [
+        Line(Account.RECEIVABLE, amount),
+        Line(Account.REVENUE, -base),
+        Line(Account.VAT_OUTPUT, base - amount),
+    ]
+
+
+def unpaid_sale(placed: Fact) -> list[Entry]:
+    """The sale of a service that was delivered and could not be captured: no invoice will post it (SVC-8)."""
+    lines = _sale(placed.amount_minor, placed.amount_minor - placed.vat_minor)
+    return _entries(placed, SourceKind.UNPAID_SALE, str(placed.payment_id), lines)
+
+
+def settlement(line: MatchedLine, message_id: str) -> list[Entry]:
+    """Money of a matched line: the net at the bank, the fee spent, the gross no longer in transit.
+
+    A chargeback was settled before, so it is not in transit: it is a loss until its case says otherwise.
+    """
+    charged_back = line.kind in (LineKind.CHARGEBACK, LineKind.CHARGEBACK_FEE)
+    counterpart = Account.CHARGEBACKS if charged_back else Account.CASH_IN_TRANSIT
+    lines = _without_zeros(
+        [
+            Line(Account.BANK, line.net_minor),
+            Line(Account.GATEWAY_FEES, line.fee_minor),
+            Line(counterpart, -line.gross_minor),
+        ]
+    )
+    if not lines:
+        return []
+    return [
+        Entry(
+            source_kind=SourceKind.SETTLEMENT_LINE,
+            source_id=line.line_id,
+            payment_id=line.payment_id,
+            currency=line.currency,
+            occurred_at=line.received_at,
+            message_id=message_id,
+            lines=lines,
+        )
+    ]
+
+
+def _entries(fact: Fact, source_kind: str, source_id: str, lines: Sequence[Line]) -> list[Entry]:
+    kept = _without_zeros(lines)
+    if not kept:
+        return []
+    return [
+        Entry(
+            source_kind=source_kind,
+            source_id=source_id,
+            payment_id=fact.payment_id,
+            currency=fact.currency,
+            occurred_at=fact.occurred_at,
+            message_id=fact.message_id,
+            lines=kept,
+        )
+    ]
+
+
+def _without_zeros(lines: Sequence[Line]) -> tuple[Line, ...]:
+    return tuple(line for line in lines if line.amount_minor != 0)

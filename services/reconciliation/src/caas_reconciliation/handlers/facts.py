@@ -1,0 +1,93 @@
+"""The books follow every fact (RCN-6): it is stored once, posted once, and what it makes us expect is noted.
+
+All handlers are set-based and indifferent to the order in which facts of different services arrive.
+"""
+
+from collections.abc import Sequence
+
+from caas_chassis.errors import Refused
+from caas_chassis.handling import Received
+from caas_chassis.transaction import Tx
+from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
+from caas_contracts.orders import PurchasePlaced
+from caas_contracts.payments import (
+    ChargebackReceived,
+    PaymentCaptured,
+    PaymentRefunded,
+    PaymentSettlementFailed,
+)
+from caas_reconciliation.domain import facts
+from caas_reconciliation.domain.expecting import expectation_of
+from caas_reconciliation.domain.facts import Fact, FactKind
+from caas_reconciliation.domain.posting import entries_of, unpaid_sale
+from caas_reconciliation.handlers.findings import open_cases
+from caas_reconciliation.store import expectations, ledger, settlements
+from caas_reconciliation.store import facts as fact_store
+
+
+async def note_purchases(received: Sequence[Received[PurchasePlaced]], /, *, tx: Tx) -> None:
+    """The VAT of a purchase is needed when its capture fails after delivery (SVC-8)."""
+    placed = [facts.purchase_placed(one.message, one.cause.message_id) for one in received]
+    await _record_with_unpaid_sales(placed, tx=tx)
+
+
+async def post_captures(received: Sequence[Received[PaymentCaptured]], /, *, tx: Tx) -> None:
+    """Captured money is in transit until the feed shows it (RCN-2)."""
+    captured = [facts.payment_captured(one.message, one.cause.message_id) for one in received]
+    new = await _record(captured, tx=tx)
+    await expectations.expect([expectation_of(fact) for fact in new], tx=tx)
+
+
+async def post_failed_settlements(received: Sequence[Received[PaymentSettlementFailed]], /, *, tx: Tx) -> None:
+    """What was delivered and lost is written off (SVC-8); money that was in transit is not expected any more."""
+    lost = [facts.settlement_failed(one.message, one.cause.message_id) for one in received]
+    new = await _record_with_unpaid_sales(lost, tx=tx)
+    in_transit = [fact for fact in new if fact.kind is FactKind.SETTLEMENT_FAILED]
+    await expectations.write_off({fact.payment_id: fact.amount_minor for fact in in_transit}, tx=tx)
+
+
+async def post_refunds(received: Sequence[Received[PaymentRefunded]], /, *, tx: Tx) -> None:
+    """Refunded money leaves through the feed too."""
+    refunded = [facts.payment_refunded(one.message, one.cause.message_id) for one in received]
+    new = await _record(refunded, tx=tx)
+    await expectations.expect([expectation_of(fact) for fact in new], tx=tx)
+
+
+async def open_chargebacks(received: Sequence[Received[ChargebackReceived]], /, *, tx: Tx) -> None:
+    """A chargeback is a case at once; its money moves with the settlement line (RCN-3)."""
+    disputed = [facts.chargeback_received(one.message, one.cause.message_id) for one in received]
+    new = await _record(disputed, tx=tx)
+    findings = [
+        settlements.chargeback_finding(fact.payment_id, -fact.amount_minor, fact.currency, f"chargeback {fact.fact_id}")
+        for fact in new
+    ]
+    await open_cases(findings, run_id=None, tx=tx)
+
+
+async def post_invoices(received: Sequence[Received[InvoiceIssued]], /, *, tx: Tx) -> None:
+    """A sale, as its invoice says it (INV-3)."""
+    await _record([facts.invoice_issued(one.message, one.cause.message_id) for one in received], tx=tx)
+
+
+async def post_credit_notes(received: Sequence[Received[CreditNoteIssued]], /, *, tx: Tx) -> None:
+    """A sale taken back, as its credit note says it (INV-3)."""
+    await _record([facts.credit_note_issued(one.message, one.cause.message_id) for one in received], tx=tx)
+
+
+async def _record(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
+    """Store and post what is new. Raises Refused for a fact that contradicts an earlier one of the same id."""
+    new, contradicting = await fact_store.record_facts(given, tx=tx)
+    for fact in contradicting:
+        detail = f"{fact.kind} {fact.fact_id} was told before with another payment, amount or currency"
+        raise Refused("contradictory_fact", detail)
+    await ledger.post([entry for fact in new for entry in entries_of(fact)], tx=tx)
+    return new
+
+
+async def _record_with_unpaid_sales(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
+    payments = sorted({fact.payment_id for fact in given})
+    await fact_store.lock_payments(payments, tx=tx)
+    new = await _record(given, tx=tx)
+    sales = await fact_store.unpaid_sales(payments, tx=tx)
+    await ledger.post([entry for sale in sales for entry in unpaid_sale(sale)], tx=tx)
+    return new

@@ -1,0 +1,1 @@
+"""The operators' HTTP API: runs and reports, cases, ledger, expectations. Nobody else has access."""

@@ -1,0 +1,1 @@
+"""Plain SQL migrations of the reconciliation database, applied by the chassis in name order."""
