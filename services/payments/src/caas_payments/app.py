@@ -1,0 +1,99 @@
+"""Builds the payments service: settings in, an application out; the one place that knows all rooms."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from caas_chassis.main import run
+from caas_chassis.runtime import Runtime
+from caas_chassis.service import Service
+from caas_chassis.web import create_app
+from caas_payments.domain.attempt import RetryPolicy
+from caas_payments.domain.payment import Terms
+from caas_payments.domain.risk import POLICIES
+from caas_payments.domain.rules import Rules
+from caas_payments.gateway import GatewayClient, PaymentGateway
+from caas_payments.gateway.webhooks import webhook_secrets
+from caas_payments.handlers.outcomes import gateway_effect
+from caas_payments.handlers.table import handlers_under, timers_under
+from caas_payments.http.oversight import oversight_router
+from caas_payments.http.payments import payments_router
+from caas_payments.http.webhooks import webhooks_router
+from caas_payments.settings import PaymentsSettings
+
+
+def main() -> None:
+    """`python -m caas_payments serve` and `migrate`."""
+    run(PaymentsSettings, build)
+
+
+def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> FastAPI:
+    """The application; `gateway` takes the place of the HTTP client, for a partner in the same process."""
+    partner = gateway or GatewayClient(http_client(settings))
+    rules = rules_of(settings)
+    runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency), settings)
+    routers = [
+        payments_router(runtime, rules),
+        oversight_router(runtime),
+        webhooks_router(runtime, webhook_secrets(settings.webhook_secrets)),
+    ]
+    app = create_app(runtime, routers)
+    _close_at_the_end(app, partner)
+    return app
+
+
+def service_of(rules: Rules, gateway: PaymentGateway, gateway_concurrency: int = 100) -> Service:
+    """Payments as the chassis runs it."""
+    return Service(
+        name="payments",
+        migrations="caas_payments.migrations",
+        handlers=handlers_under(rules),
+        effects=[gateway_effect(gateway, rules, gateway_concurrency)],
+        timers=timers_under(rules),
+    )
+
+
+def rules_of(settings: PaymentsSettings) -> Rules:
+    """The deployment's rules; raises KeyError at the start for a risk policy that does not exist."""
+    retries = RetryPolicy(
+        call_delays=settings.retry_delays,
+        pending_poll=timedelta(seconds=settings.pending_poll_s),
+        longest=timedelta(seconds=settings.longest_pause_s),
+        first_look_up=timedelta(seconds=settings.first_look_up_s),
+    )
+    terms = Terms(
+        retries=retries,
+        activation_margin=timedelta(seconds=settings.activation_margin_s),
+        void_margin=timedelta(seconds=settings.void_margin_s),
+    )
+    return Rules(terms=terms, policy=POLICIES[settings.risk_policy_version], jitter=settings.retry_jitter)
+
+
+def http_client(settings: PaymentsSettings) -> httpx.AsyncClient:
+    """The client with the gateway's address, our key, and a deadline on everything."""
+    connections = settings.gateway_concurrency
+    return httpx.AsyncClient(
+        base_url=settings.gateway_url,
+        headers={"Authorization": f"Bearer {settings.gateway_api_key.get_secret_value()}"},
+        timeout=httpx.Timeout(settings.gateway_timeout_s, connect=settings.gateway_connect_timeout_s),
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+    )
+
+
+def _close_at_the_end(app: FastAPI, gateway: PaymentGateway) -> None:
+    """Close the gateway's connections after the runtime has recorded the last calls."""
+    serve = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(served: FastAPI) -> AsyncIterator[Any]:
+        try:
+            async with serve(served) as state:
+                yield state
+        finally:
+            await gateway.close()
+
+    app.router.lifespan_context = lifespan

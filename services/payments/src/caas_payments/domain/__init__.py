@@ -1,0 +1,1 @@
+"""The rules of payments: pure values and decisions, without a database, a clock or a partner."""

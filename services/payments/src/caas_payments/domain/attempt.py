@@ -1,0 +1,103 @@
+"""One operation asked of the gateway, under one idempotency key that is equal on every retry (GW-3).
+
+Invariant: an attempt is closed by an answer of the gateway or by what the gateway's own record says, never
+by time (GW-4). A payment has at most one open attempt.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+from uuid import UUID
+
+
+class Operation(StrEnum):
+    """What can be asked of the gateway."""
+
+    AUTHORIZE = "authorize"
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
+
+
+class AttemptState(StrEnum):
+    """An unknown outcome leaves an attempt open."""
+
+    OPEN = "open"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+
+
+class Step(StrEnum):
+    """What a task asks of the gateway: the operation itself, or what became of it.
+
+    A `hint` is a look-up beside the attempt's own chain, caused by a webhook: it can settle the attempt but
+    never prolongs the chain.
+    """
+
+    CALL = "call"
+    LOOK_UP = "look_up"
+    HINT = "hint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """`calls` counts answers and silences to the operation itself; `misses` are look-ups in a row that found
+    nothing; `silences` are look-ups in a row without an answer. `proof_id` is the fence's (capture, void)."""
+
+    payment_id: UUID
+    number: int
+    operation: Operation
+    amount_minor: int
+    state: AttemptState
+    opened_at: datetime
+    proof_id: UUID | None = None
+    refund_id: UUID | None = None
+    calls: int = 0
+    misses: int = 0
+    silences: int = 0
+    alerted: bool = False
+    last_result: str = ""
+    resolved_at: datetime | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """Equal on every retry, different for every attempt (GW-3)."""
+        return f"{self.payment_id}:{self.operation}:{self.number}"
+
+    def close(self, state: AttemptState, result: str, now: datetime) -> Self:
+        """The attempt with its final outcome."""
+        return replace(self, state=state, last_result=result, resolved_at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to wait between questions to the gateway; all real time.
+
+    `call_delays` are GW-2's (2, 4 and 8 s), their number is the number of retries of an authorization.
+    Operations that must happen in the end (capture, void, refund) go on at growing intervals up to `longest`.
+    """
+
+    call_delays: tuple[timedelta, ...] = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=8))
+    pending_poll: timedelta = timedelta(seconds=30)
+    longest: timedelta = timedelta(seconds=60)
+    first_look_up: timedelta = timedelta(seconds=1)
+    silences_before_alert: int = 3
+
+    def before_retry(self, calls: int) -> timedelta:
+        """The pause after the `calls`-th call failed."""
+        if not self.call_delays:
+            return timedelta(0)
+        if calls <= len(self.call_delays):
+            return self.call_delays[max(calls, 1) - 1]
+        doublings = min(calls - len(self.call_delays), 10)
+        return min(self.longest, self.call_delays[-1] * (1 << doublings))
+
+    def before_look_up(self, silences: int) -> timedelta:
+        """The pause after the `silences`-th look-up in a row without an answer."""
+        return min(self.longest, self.first_look_up * (1 << min(silences, 10)))
+
+    def exhausted(self, attempt: Attempt) -> bool:
+        """Whether the first call and all its retries are used up (GW-2)."""
+        return attempt.calls > len(self.call_delays)

@@ -1,0 +1,79 @@
+"""The authorization: risk first, then the hold, with GW-2's retries and GW-4's look-ups before each of them."""
+
+from datetime import datetime
+
+from caas_contracts.operations import AlertKind
+from caas_contracts.payments import AuthorizePayment, Delivery, DeliveryDecision
+from caas_payments.domain import events
+from caas_payments.domain.attempt import AttemptState, Operation, RetryPolicy, Step
+from caas_payments.domain.payment import Change, Intent, Payment
+from caas_payments.domain.status import PaymentStatus
+
+
+def intent_of(command: AuthorizePayment, delivery: Delivery) -> Intent:
+    """What is to be paid, with the delivery decision that was taken for it."""
+    return Intent(
+        payment_id=command.payment_id,
+        idempotency_key=command.idempotency_key,
+        purpose=command.purpose,
+        customer_id=command.customer_id,
+        subject_id=command.subject_id,
+        activation_id=command.activation_id,
+        vehicle_id=command.vehicle_id,
+        service_code=command.service_code,
+        amount=command.amount,
+        payment_method=command.payment_method,
+        delivery=delivery,
+    )
+
+
+def same_intent(intent: Intent, command: AuthorizePayment) -> bool:
+    """Whether the command asks for what the payment already is (PAY-7)."""
+    return intent == intent_of(command, intent.delivery)
+
+
+def initiate(intent: Intent, now: datetime) -> Change:
+    """A new payment: the hold is asked for, or refused by the risk decision before the gateway hears of it."""
+    change = Change(Payment(intent=intent, status=PaymentStatus.INITIATED))
+    change = change.telling(events.initiated(intent, now)).moving(PaymentStatus.PROCESSING)
+    if intent.delivery.decision is not DeliveryDecision.ON_AUTHORIZATION:
+        reasons = ",".join(intent.delivery.reasons)
+        refused = change.moving(PaymentStatus.FAILED, reasons)
+        return refused.telling(events.failed(intent, "risk_refused", now, customer_may_retry=False))
+    return change.opening(Operation.AUTHORIZE, intent.amount.amount_minor, now)
+
+
+def wait_for_gateway(change: Change, retries: RetryPolicy) -> Change:
+    """Accepted, decided later: a webhook will hint at it, and polling loses nothing without one."""
+    waiting = change
+    if change.payment.status is PaymentStatus.PROCESSING:
+        waiting = change.moving(PaymentStatus.PENDING)
+    return waiting.asking(Step.LOOK_UP, retries.pending_poll)
+
+
+def fail(change: Change, code: str, now: datetime) -> Change:
+    """Declined: nothing held, nothing charged, the customer may try again (SVC-7). Never retried (GW-2)."""
+    failed = change.closing(AttemptState.REFUSED, code, now).moving(PaymentStatus.FAILED, code)
+    return failed.telling(events.failed(failed.payment.intent, code, now, customer_may_retry=True))
+
+
+def abandon(change: Change, reason: str, now: datetime) -> Change:
+    """Retries are used up and it is established that nothing is held (GW-4)."""
+    abandoned = change.closing(AttemptState.ABANDONED, reason, now).moving(PaymentStatus.ABANDONED, reason)
+    return abandoned.telling(events.abandoned(abandoned.payment.intent, "gateway_unreachable", now)).alerting(
+        AlertKind.PAYMENT_ABANDONED, f"the gateway could not be used ({reason}); nothing is held"
+    )
+
+
+def resume(change: Change) -> Change:
+    """The retry that was waited for has been made."""
+    if change.payment.status is PaymentStatus.RETRY:
+        return change.moving(PaymentStatus.PROCESSING, "retry")
+    return change
+
+
+def suspend(change: Change, reason: str) -> Change:
+    """A network or gateway error: the payment waits for its retry or its look-up (PAY-2)."""
+    if change.payment.status is PaymentStatus.PROCESSING:
+        return change.moving(PaymentStatus.RETRY, reason)
+    return change

@@ -1,0 +1,130 @@
+"""The published facts about a payment (PAY-5), built from its state."""
+
+from datetime import datetime
+from typing import TypedDict
+from uuid import UUID
+
+from caas_contracts import Money
+from caas_contracts.payments import (
+    ChargebackReceived,
+    Delivery,
+    DeliveryDecision,
+    PaymentAbandoned,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentInitiated,
+    PaymentPurpose,
+    PaymentRefunded,
+    PaymentSettled,
+    PaymentSettlementFailed,
+    PaymentVoided,
+    SettlementStage,
+    VoidGround,
+)
+from caas_payments.domain.payment import Hold, Intent, Payment
+
+
+class _Common(TypedDict):
+    payment_id: UUID
+    purpose: PaymentPurpose
+    customer_id: str
+    subject_id: UUID
+    amount: Money
+    occurred_at: datetime
+
+
+def _common(intent: Intent, now: datetime) -> _Common:
+    return {
+        "payment_id": intent.payment_id,
+        "purpose": intent.purpose,
+        "customer_id": intent.customer_id,
+        "subject_id": intent.subject_id,
+        "amount": intent.amount,
+        "occurred_at": now,
+    }
+
+
+def initiated(intent: Intent, now: datetime) -> PaymentInitiated:
+    return PaymentInitiated(**_common(intent, now), rating=intent.delivery.rating)
+
+
+def authorized(payment: Payment, hold: Hold, now: datetime) -> PaymentAuthorized:
+    """A hold that is to be released again is announced with the decision not to deliver."""
+    delivery = payment.intent.delivery
+    wont_deliver = payment.cancel_reason or (payment.proof and not payment.delivered)
+    if wont_deliver:
+        delivery = Delivery(
+            decision=DeliveryDecision.REFUSE,
+            rating=delivery.rating,
+            reasons=["payment_given_up"],
+            policy_version=delivery.policy_version,
+        )
+    return PaymentAuthorized(
+        **_common(payment.intent, now),
+        activation_id=payment.intent.activation_id,
+        gateway_transaction_id=hold.transaction_id,
+        delivery=delivery,
+        capture_before=hold.capture_before,
+        activate_not_after=hold.activate_not_after,
+    )
+
+
+def failed(intent: Intent, reason: str, now: datetime, *, customer_may_retry: bool) -> PaymentFailed:
+    return PaymentFailed(**_common(intent, now), reason=reason, customer_may_retry=customer_may_retry)
+
+
+def abandoned(intent: Intent, reason: str, now: datetime) -> PaymentAbandoned:
+    return PaymentAbandoned(**_common(intent, now), reason=reason)
+
+
+def captured(payment: Payment, hold: Hold, proof_id: UUID, now: datetime) -> PaymentCaptured:
+    return PaymentCaptured(
+        **_common(payment.intent, now),
+        captured=payment.money(payment.captured_minor),
+        activation_id=payment.intent.activation_id,
+        proof_id=proof_id,
+        gateway_transaction_id=hold.transaction_id,
+        vehicle_id=payment.intent.vehicle_id,
+        service_code=payment.intent.service_code,
+    )
+
+
+def voided(payment: Payment, ground: VoidGround, reason: str, now: datetime) -> PaymentVoided:
+    return PaymentVoided(**_common(payment.intent, now), ground=ground, reason=reason)
+
+
+def capture_lost(payment: Payment, reason: str, now: datetime) -> PaymentSettlementFailed:
+    """SVC-8: delivered, and the capture was refused for good."""
+    return PaymentSettlementFailed(
+        **_common(payment.intent, now),
+        stage=SettlementStage.CAPTURE,
+        lost=payment.intent.amount,
+        reason=reason,
+        activation_id=payment.intent.activation_id,
+    )
+
+
+def settled(payment: Payment, gross: Money, fee: Money, line_id: str, now: datetime) -> PaymentSettled:
+    return PaymentSettled(**_common(payment.intent, now), settled=gross, fee=fee, settlement_line_id=line_id)
+
+
+def refunded(payment: Payment, refund_id: UUID, amount_minor: int, reason: str, now: datetime) -> PaymentRefunded:
+    return PaymentRefunded(
+        **_common(payment.intent, now),
+        refund_id=refund_id,
+        refunded=payment.money(amount_minor),
+        refunded_total=payment.money(payment.refunded_minor),
+        reason=reason,
+    )
+
+
+def charged_back(
+    payment: Payment, chargeback_id: str, amount_minor: int, reason: str, now: datetime
+) -> ChargebackReceived:
+    return ChargebackReceived(
+        **_common(payment.intent, now),
+        chargeback_id=chargeback_id,
+        disputed=payment.money(amount_minor),
+        reason=reason,
+    )

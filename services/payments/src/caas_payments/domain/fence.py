@@ -1,0 +1,212 @@
+"""The charge fence (SVC-6): a capture needs the stored success of its activation, a void a stored ground.
+
+Invariant: there is one verdict per activation. The first that is stored stands; what contradicts it later
+moves no money.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from caas_contracts.operations import AlertKind
+from caas_contracts.payments import VoidGround
+from caas_payments.domain import events
+from caas_payments.domain.attempt import AttemptState, Operation
+from caas_payments.domain.payment import Captured, Change, Deadline, Hold, Payment, Proof, ProofKind, Terms
+from caas_payments.domain.status import NEVER_HELD, UNRESOLVED, PaymentStatus
+
+_KIND_OF_GROUND: Final = {
+    VoidGround.VERIFIED_REJECTION: ProofKind.REJECTION,
+    VoidGround.VERIFIED_CANCELLATION: ProofKind.CANCELLATION,
+    VoidGround.ACTIVATION_NEVER_REQUESTED: ProofKind.CANCELLATION,
+    VoidGround.DEADLINE_PASSED: ProofKind.DEADLINE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """A vehicle's verified acknowledgement: `late` when the activation had been reported as failed before."""
+
+    activation_id: UUID
+    applied_at: datetime
+    not_after: datetime
+    late: bool
+    evidence: str
+
+
+def take_hold(change: Change, hold: Hold, terms: Terms, now: datetime, proof_id: UUID) -> Change:
+    """The amount is held: tell, and act on a verdict or a cancellation that came before the hold did."""
+    held = change.setting(replace(change.payment, hold=hold)).closing(AttemptState.SUCCEEDED, "authorized", now)
+    held = held.moving(PaymentStatus.AUTHORIZED)
+    payment = held.payment
+    held = held.telling(events.authorized(payment, hold, now))
+    if payment.delivered:
+        return _capture(held, now)
+    if payment.proof is not None:
+        return _void(held, now)
+    if payment.cancel_reason is not None:
+        return _give_up(held, VoidGround.ACTIVATION_NEVER_REQUESTED, payment.cancel_reason, proof_id, now)
+    return held.adding(Deadline(hold.activate_not_after + terms.void_margin))
+
+
+def accept_success(payment: Payment, success: Success, proof_id: UUID, now: datetime) -> Change:
+    """A service was applied: store the proof and capture, or wait for the hold, or refuse to charge it."""
+    change = Change(payment)
+    if success.activation_id != payment.intent.activation_id:
+        return change.rejecting("capture", "other_activation")
+    if payment.delivered:
+        return change
+    objection = _objection(payment, success)
+    if objection:
+        # Nothing is charged; orders has the vehicle deactivate what it applied (SVC-10).
+        return change.rejecting("capture", objection).alerting(
+            AlertKind.LATE_SUCCESS, f"activation {success.activation_id} was applied, not charged: {objection}"
+        )
+    proof = Proof(
+        id=proof_id,
+        payment_id=payment.id,
+        activation_id=success.activation_id,
+        kind=ProofKind.SUCCESS,
+        ground=None,
+        reason="applied",
+        recorded_at=now,
+        applied_at=success.applied_at,
+        evidence=success.evidence,
+    )
+    proved = change.proving(proof)
+    return _capture(proved, now) if payment.status is PaymentStatus.AUTHORIZED else proved
+
+
+def accept_failure(
+    payment: Payment, activation_id: UUID, ground: VoidGround, reason: str, proof_id: UUID, now: datetime
+) -> Change:
+    """A service is not applied and never will be: store the ground and void, now or once it is held (SVC-5)."""
+    change = Change(payment)
+    if activation_id != payment.intent.activation_id:
+        return change.rejecting("void", "other_activation")
+    if payment.delivered:
+        return change.rejecting("void", "success_is_proved")
+    if payment.proof is not None or payment.status in NEVER_HELD:
+        return change
+    return _give_up(change, ground, reason, proof_id, now)
+
+
+def cancel(payment: Payment, activation_id: UUID, reason: str, proof_id: UUID, now: datetime) -> Change:
+    """The activation was never requested and never will be (SVC-11): void, now or once it is held."""
+    change = Change(payment)
+    if activation_id != payment.intent.activation_id:
+        return change.rejecting("void", "other_activation")
+    if payment.delivered:
+        return change.rejecting("void", "success_is_proved")
+    if payment.proof is not None or payment.status in NEVER_HELD:
+        return change
+    if payment.status in UNRESOLVED:
+        return change.setting(replace(payment, cancel_reason=payment.cancel_reason or reason))
+    return _give_up(change, VoidGround.ACTIVATION_NEVER_REQUESTED, reason, proof_id, now)
+
+
+def pass_deadline(payment: Payment, terms: Terms, proof_id: UUID, now: datetime) -> Change:
+    """The last instant of the activation and the clock margin are over without a verdict: void (SVC-10)."""
+    change = Change(payment)
+    if payment.status is not PaymentStatus.AUTHORIZED or payment.proof is not None or payment.hold is None:
+        return change
+    due_at = payment.hold.activate_not_after + terms.void_margin
+    if now < due_at:
+        return change.adding(Deadline(due_at))
+    return _give_up(change, VoidGround.DEADLINE_PASSED, "deadline_passed", proof_id, now)
+
+
+def release_orphan(change: Change, hold: Hold, proof_id: UUID, now: datetime) -> Change:
+    """The gateway holds money for a payment that ended without a hold: release it, charge nothing (GW-4)."""
+    found = change.setting(replace(change.payment, hold=hold)).alerting(
+        AlertKind.OUTCOME_UNKNOWN, f"the gateway holds {hold.transaction_id} for an ended payment: it is being released"
+    )
+    if found.payment.proof is None:
+        found = found.proving(
+            _ground(found.payment, VoidGround.ACTIVATION_NEVER_REQUESTED, "orphan_hold", proof_id, now)
+        )
+    return _void(found, now)
+
+
+def record_capture(change: Change, now: datetime) -> Change:
+    """The money was taken, once, on the stored proof (SVC-4)."""
+    attempt = change.attempt
+    assert attempt.proof_id is not None, "a capture attempt always carries its proof"
+    assert change.payment.hold is not None, "a capture attempt always has a hold"
+    taken = change.closing(AttemptState.SUCCEEDED, "captured", now)
+    payment = replace(taken.payment, captured_minor=attempt.amount_minor)
+    event = events.captured(payment, change.payment.hold, attempt.proof_id, now)
+    taken = taken.setting(payment).adding(Captured(attempt.proof_id, attempt.amount_minor)).telling(event)
+    # The settlement feed may have explained the money before the gateway answered the capture.
+    return taken.moving(PaymentStatus.SETTLED) if payment.settled_minor else taken
+
+
+def record_lost_capture(change: Change, code: str, now: datetime) -> Change:
+    """SVC-8: delivered, and the capture was refused for good: the loss is written off."""
+    lost = change.closing(AttemptState.REFUSED, code, now).moving(PaymentStatus.SETTLEMENT_FAILED, code)
+    lost = lost.telling(events.capture_lost(lost.payment, code, now))
+    return lost.alerting(AlertKind.CAPTURE_FAILED, f"delivered and not paid: {code}; the loss is written off")
+
+
+def record_void(change: Change, now: datetime) -> Change:
+    """The hold is released; an orphan's payment had ended before and stays as it is."""
+    released = change.closing(AttemptState.SUCCEEDED, "voided", now)
+    payment = released.payment
+    if payment.status is not PaymentStatus.AUTHORIZED:
+        return released
+    assert payment.proof is not None, "a void attempt always carries its ground"
+    assert payment.proof.ground is not None, "the proof of a void is no success"
+    event = events.voided(payment, payment.proof.ground, payment.proof.reason, now)
+    return released.moving(PaymentStatus.VOIDED, payment.proof.reason).telling(event)
+
+
+def record_refused_void(change: Change, code: str, now: datetime) -> Change:
+    """The gateway says that it cannot release: a person has to look, nothing is assumed."""
+    return change.closing(AttemptState.REFUSED, code, now).alerting(
+        AlertKind.OUTCOME_UNKNOWN, f"the gateway refused to void: {code}; compare its record with ours"
+    )
+
+
+def _objection(payment: Payment, success: Success) -> str | None:
+    """Why an applied service is not charged, or None when it is."""
+    if payment.proof is not None or payment.cancel_reason is not None:
+        return "void_was_decided"
+    if payment.status in NEVER_HELD:
+        return "nothing_is_held"
+    if success.late:
+        return "reported_late"
+    latest = payment.hold.activate_not_after if payment.hold else success.not_after
+    return "applied_too_late" if success.applied_at > min(latest, success.not_after) else None
+
+
+def _give_up(change: Change, ground: VoidGround, reason: str, proof_id: UUID, now: datetime) -> Change:
+    given_up = change.proving(_ground(change.payment, ground, reason, proof_id, now))
+    return _void(given_up, now) if given_up.payment.status is PaymentStatus.AUTHORIZED else given_up
+
+
+def _ground(payment: Payment, ground: VoidGround, reason: str, proof_id: UUID, now: datetime) -> Proof:
+    return Proof(
+        id=proof_id,
+        payment_id=payment.id,
+        activation_id=payment.intent.activation_id,
+        kind=_KIND_OF_GROUND[ground],
+        ground=ground,
+        reason=reason,
+        recorded_at=now,
+    )
+
+
+def _capture(change: Change, now: datetime) -> Change:
+    payment = change.payment
+    assert payment.proof is not None and payment.delivered, "SVC-6: no capture without the proof of success"  # noqa: PT018
+    amount_minor = payment.intent.amount.amount_minor
+    return change.moving(PaymentStatus.CAPTURING).opening(
+        Operation.CAPTURE, amount_minor, now, proof_id=payment.proof.id
+    )
+
+
+def _void(change: Change, now: datetime) -> Change:
+    payment = change.payment
+    assert payment.proof is not None and not payment.delivered, "the fence: no void without a ground"  # noqa: PT018
+    return change.opening(Operation.VOID, payment.intent.amount.amount_minor, now, proof_id=payment.proof.id)

@@ -1,0 +1,305 @@
+"""The payment: what was asked, where it stands, and the one way in which it changes.
+
+Invariant: a payment moves only along TRANSITIONS, and every change carries the facts that the store, the
+broker and the gateway have to be told in the same transaction.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Self
+from uuid import UUID
+
+from caas_contracts import Message, Money
+from caas_contracts.operations import AlertKind
+from caas_contracts.payments import Delivery, PaymentPurpose, VoidGround
+from caas_payments.domain.attempt import Attempt, AttemptState, Operation, RetryPolicy, Step
+from caas_payments.domain.status import TRANSITIONS, IllegalTransition, PaymentStatus
+
+_AT_RISK: Final = frozenset(PaymentStatus) - {
+    PaymentStatus.FAILED,
+    PaymentStatus.ABANDONED,
+    PaymentStatus.VOIDED,
+    PaymentStatus.SETTLEMENT_FAILED,
+    PaymentStatus.REFUNDING,
+    PaymentStatus.REFUNDED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What is to be paid: fixed when the payment is created, the delivery decision included (RSK-2)."""
+
+    payment_id: UUID
+    idempotency_key: str
+    purpose: PaymentPurpose
+    customer_id: str
+    subject_id: UUID
+    activation_id: UUID
+    vehicle_id: str
+    service_code: str
+    amount: Money
+    payment_method: str
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """The gateway's promise of the amount until `capture_before`; later activations are not paid (SVC-10)."""
+
+    transaction_id: str
+    authorized_at: datetime
+    capture_before: datetime
+    activate_not_after: datetime
+
+
+class ProofKind(StrEnum):
+    """What is known about the one activation of a payment (charge fence)."""
+
+    SUCCESS = "success"
+    REJECTION = "rejection"
+    CANCELLATION = "cancellation"
+    DEADLINE = "deadline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """The verdict on the activation: a success allows the capture, any other kind the void. There is one.
+
+    `ground` is None for a success; `evidence` is the vehicle's signature; `applied_at` the vehicle's instant.
+    """
+
+    id: UUID
+    payment_id: UUID
+    activation_id: UUID
+    kind: ProofKind
+    ground: VoidGround | None
+    reason: str
+    recorded_at: datetime
+    applied_at: datetime | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The configured terms: retries, how long before the hold's end an activation must be applied, and how
+    long after that the void waits (the clock margin of the fence)."""
+
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    activation_margin: timedelta = timedelta(hours=24)
+    void_margin: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One movement of money. `attempts` counts those ever opened; `attempt` is the open one.
+
+    `cancel_reason` remembers a CancelPayment that came before the gateway's answer. Amounts in minor units
+    of the intent's currency; `refunding_minor` is asked for and not yet given back.
+    """
+
+    intent: Intent
+    status: PaymentStatus
+    version: int = 0
+    hold: Hold | None = None
+    proof: Proof | None = None
+    attempt: Attempt | None = None
+    attempts: int = 0
+    cancel_reason: str | None = None
+    captured_minor: int = 0
+    settled_minor: int = 0
+    refunded_minor: int = 0
+    refunding_minor: int = 0
+
+    @property
+    def id(self) -> UUID:
+        return self.intent.payment_id
+
+    @property
+    def currency(self) -> str:
+        return self.intent.amount.currency
+
+    @property
+    def delivered(self) -> bool:
+        """A success of its very activation is stored (SVC-6)."""
+        return self.proof is not None and self.proof.kind is ProofKind.SUCCESS
+
+    @property
+    def at_risk_minor(self) -> int:
+        """What may still be lost: under way or delivered, and not at the bank (RSK-3)."""
+        if self.status not in _AT_RISK:
+            return 0
+        return max(0, (self.captured_minor or self.intent.amount.amount_minor) - self.settled_minor)
+
+    @property
+    def refundable_minor(self) -> int:
+        """What was captured and is neither given back nor on its way (PAY-8)."""
+        return self.captured_minor - self.refunded_minor - self.refunding_minor
+
+    def money(self, amount_minor: int) -> Money:
+        """An amount in this payment's currency."""
+        return Money(amount_minor=amount_minor, currency=self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A transition, for the audit log (PAY-4)."""
+
+    source: PaymentStatus
+    target: PaymentStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event asked for what the state or the fence forbids: it is audited and changes nothing (PAY-2)."""
+
+    status: PaymentStatus
+    wanted: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message to publish."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A verdict to store."""
+
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """An attempt in its newest state; `opened` when it is new."""
+
+    attempt: Attempt
+    opened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """Money was taken, on this proof."""
+
+    proof_id: UUID
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to the gateway, to be put after the commit and `delay` of real time."""
+
+    step: Step
+    delay: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """From this business instant on an unproven hold is voided (SVC-10)."""
+
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """Operations have to look at it (NOT-2)."""
+
+    kind: AlertKind
+    detail: str
+
+
+type Record = Moved | Rejected | Proved | Worked | Captured
+"""Facts that become rows."""
+
+type Word = Told | Asked | Deadline | Alerted
+"""Facts that somebody has to be told."""
+
+type Fact = Record | Word
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A payment after something happened, and the facts that go with it, in order."""
+
+    payment: Payment
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def attempt(self) -> Attempt:
+        """The open attempt; only asked for by verbs that work on one."""
+        assert self.payment.attempt is not None, "this verb needs an open attempt"
+        return self.payment.attempt
+
+    def adding(self, *facts: Fact) -> Self:
+        """The same payment with more facts."""
+        return replace(self, facts=self.facts + facts)
+
+    def setting(self, payment: Payment) -> Self:
+        """The payment with other values than its status."""
+        return replace(self, payment=payment)
+
+    def moving(self, target: PaymentStatus, reason: str = "") -> Self:
+        """The payment in another state; raises IllegalTransition when PAY-2 does not have it."""
+        source = self.payment.status
+        if target not in TRANSITIONS[source]:
+            raise IllegalTransition(source, target)
+        return replace(
+            self, payment=replace(self.payment, status=target), facts=(*self.facts, Moved(source, target, reason))
+        )
+
+    def rejecting(self, wanted: str, reason: str) -> Self:
+        """Nothing changes; the audit log says what was asked and why not."""
+        return self.adding(Rejected(self.payment.status, wanted, reason))
+
+    def telling(self, *messages: Message) -> Self:
+        """With messages to publish."""
+        return self.adding(*(Told(message) for message in messages))
+
+    def alerting(self, kind: AlertKind, detail: str) -> Self:
+        """With an alert to operations."""
+        return self.adding(Alerted(kind, detail))
+
+    def asking(self, step: Step, delay: timedelta = timedelta(0)) -> Self:
+        """With a question to the gateway about the open attempt."""
+        return self.adding(Asked(step, delay))
+
+    def proving(self, proof: Proof) -> Self:
+        """With the verdict on the activation."""
+        return self.setting(replace(self.payment, proof=proof)).adding(Proved(proof))
+
+    def opening(
+        self,
+        operation: Operation,
+        amount_minor: int,
+        now: datetime,
+        *,
+        proof_id: UUID | None = None,
+        refund_id: UUID | None = None,
+    ) -> Self:
+        """With a new attempt, and the call that makes it."""
+        number = self.payment.attempts + 1
+        attempt = Attempt(
+            payment_id=self.payment.id,
+            number=number,
+            operation=operation,
+            amount_minor=amount_minor,
+            state=AttemptState.OPEN,
+            opened_at=now,
+            proof_id=proof_id,
+            refund_id=refund_id,
+        )
+        opened = self.setting(replace(self.payment, attempt=attempt, attempts=number))
+        return opened.adding(Worked(attempt, opened=True), Asked(Step.CALL))
+
+    def working(self, attempt: Attempt) -> Self:
+        """With the open attempt in a newer state."""
+        return self.setting(replace(self.payment, attempt=attempt)).adding(Worked(attempt))
+
+    def closing(self, state: AttemptState, result: str, now: datetime) -> Self:
+        """With the open attempt closed."""
+        closed = self.attempt.close(state, result, now)
+        return self.setting(replace(self.payment, attempt=None)).adding(Worked(closed))

@@ -1,0 +1,80 @@
+"""The risk rating and the immediate-delivery decision (RSK-1, RSK-2); every policy has a version."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from caas_contracts.payments import Delivery, DeliveryDecision, PaymentPurpose, RiskRating
+
+RATINGS: Final[Mapping[PaymentPurpose, RiskRating]] = {
+    PaymentPurpose.RESERVATION: RiskRating.LOW,
+    PaymentPurpose.FINAL: RiskRating.NONE,
+    PaymentPurpose.SERVICE: RiskRating.MEDIUM,
+    PaymentPurpose.SUBSCRIPTION: RiskRating.HIGH,
+}
+"""RSK-1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskPolicy:
+    """The limits of one version of the policy, in minor units of its currency.
+
+    `max_exposure_minor` bounds what a customer may have under way or delivered without settlement, this
+    payment included; `max_write_offs` bounds how many losses a customer may have caused before.
+    """
+
+    version: int
+    currency: str
+    max_amount_minor: int
+    max_exposure_minor: int
+    max_write_offs: int
+
+
+POLICIES: Final[Mapping[int, RiskPolicy]] = {
+    1: RiskPolicy(
+        version=1,
+        currency="EUR",
+        max_amount_minor=1_000_000,
+        max_exposure_minor=5_000_000,
+        max_write_offs=10,
+    ),
+}
+"""A released version never changes: decisions refer to it. A change of mind is a new version."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerHistory:
+    """What a customer has at risk now, in minor units, and how many losses were written off."""
+
+    at_risk_minor: int = 0
+    write_offs: int = 0
+
+    def with_another(self, amount_minor: int) -> "CustomerHistory":
+        """The history when one more payment is under way."""
+        return CustomerHistory(self.at_risk_minor + amount_minor, self.write_offs)
+
+
+def decide_delivery(
+    policy: RiskPolicy, purpose: PaymentPurpose, amount_minor: int, currency: str, history: CustomerHistory
+) -> Delivery:
+    """RSK-2: deliver on authorisation (CaaS assumes the settlement risk) unless a limit says refuse."""
+    reasons = _objections(policy, amount_minor, currency, history)
+    return Delivery(
+        decision=DeliveryDecision.REFUSE if reasons else DeliveryDecision.ON_AUTHORIZATION,
+        rating=RATINGS[purpose],
+        reasons=reasons or ["within_limits"],
+        policy_version=policy.version,
+    )
+
+
+def _objections(policy: RiskPolicy, amount_minor: int, currency: str, history: CustomerHistory) -> list[str]:
+    if currency != policy.currency:
+        return ["currency_not_covered"]
+    if amount_minor == 0:
+        return ["nothing_to_pay"]
+    found = {
+        "amount_over_limit": amount_minor > policy.max_amount_minor,
+        "exposure_over_limit": history.at_risk_minor + amount_minor > policy.max_exposure_minor,
+        "too_many_write_offs": history.write_offs > policy.max_write_offs,
+    }
+    return [reason for reason, objects in found.items() if objects]

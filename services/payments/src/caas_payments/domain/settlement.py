@@ -1,0 +1,51 @@
+"""Settlements and chargebacks: what the gateway's statements say about captured money."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from caas_contracts import Money
+from caas_payments.domain import events
+from caas_payments.domain.payment import Change, Payment
+from caas_payments.domain.status import TRANSITIONS, PaymentStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementLine:
+    """One line of the settlement feed that explains money of this payment."""
+
+    id: str
+    payment_id: UUID
+    gross: Money
+    fee: Money
+    settled_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chargeback:
+    """A customer's bank took captured money back."""
+
+    id: str
+    payment_id: UUID
+    amount_minor: int
+    reason: str
+
+
+def record_line(payment: Payment, line: SettlementLine, now: datetime) -> Change:
+    """Money of this payment reached the bank; partial lines add up. Each line is recorded once.
+
+    A line that is faster than the capture's own answer is kept: the capture settles the payment then.
+    """
+    if line.gross.currency != payment.currency:
+        return Change(payment).rejecting("settle", "other_currency")
+    credited = replace(payment, settled_minor=payment.settled_minor + line.gross.amount_minor)
+    change = Change(credited).telling(events.settled(credited, line.gross, line.fee, line.id, now))
+    if payment.captured_minor and PaymentStatus.SETTLED in TRANSITIONS[payment.status]:
+        return change.moving(PaymentStatus.SETTLED, line.id)
+    return change
+
+
+def record_chargeback(payment: Payment, chargeback: Chargeback, now: datetime) -> Change:
+    """Publish it; reconciliation works it as a case."""
+    event = events.charged_back(payment, chargeback.id, chargeback.amount_minor, chargeback.reason, now)
+    return Change(payment).telling(event)

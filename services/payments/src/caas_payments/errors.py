@@ -1,0 +1,47 @@
+"""The refusals of payments, each with its stable code and the HTTP status it is answered with."""
+
+from caas_chassis.errors import Problem
+
+
+class PaymentNotFound(Problem):
+    """There is no such payment, or it is another customer's."""
+
+    status = 404
+    code = "payment_not_found"
+    title = "No such payment"
+
+
+class VoidRefused(Problem):
+    """The charge fence does not allow a void: the activation may still have to be paid."""
+
+    status = 409
+    code = "void_refused"
+    title = "This payment cannot be voided now"
+
+
+class RefundRefused(Problem):
+    """There is not that much captured money left to give back (PAY-8)."""
+
+    status = 409
+    code = "refund_refused"
+    title = "This refund is not possible"
+
+
+class WebhookRefused(Problem):
+    """The webhook is forged, stale or malformed; nothing changed (GW-5)."""
+
+    status = 400
+    code = "webhook_refused"
+    title = "The webhook was not accepted"
+
+
+class WebhookTooLarge(Problem):
+    """The webhook's body is larger than any the gateway sends (GW-5)."""
+
+    status = 413
+    code = "webhook_too_large"
+    title = "The webhook is too large"
+
+
+class ConcurrentChange(Exception):
+    """Another transaction changed the same payment between reading and writing: run this one again."""

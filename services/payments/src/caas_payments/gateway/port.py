@@ -1,0 +1,50 @@
+"""What payments asks of a gateway, and of whoever stands in for one (GW-7)."""
+
+from typing import Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from caas_payments.domain.attempt import Operation, Step
+from caas_payments.domain.gateway_result import GatewayResult
+
+
+class GatewayTask(BaseModel):
+    """One question to the gateway, as it is kept until it is answered.
+
+    `number` is the attempt's, 0 for a hint; amounts are minor units; `refund_id` names a refund.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    payment_id: UUID
+    number: int
+    step: Step
+    currency: str
+    payment_method: str
+    operation: Operation | None = None
+    idempotency_key: str = ""
+    amount_minor: int = 0
+    transaction_id: str = ""
+    refund_id: UUID | None = None
+
+    @property
+    def reference(self) -> str:
+        """Our name for the transaction at the gateway."""
+        return str(self.payment_id)
+
+
+class PaymentGateway(Protocol):
+    """What payments needs of a gateway. Implementations return a value for every foreseen end of a call."""
+
+    async def authorize(self, task: GatewayTask) -> GatewayResult: ...
+
+    async def capture(self, task: GatewayTask) -> GatewayResult: ...
+
+    async def void(self, task: GatewayTask) -> GatewayResult: ...
+
+    async def refund(self, task: GatewayTask) -> GatewayResult: ...
+
+    async def look_up(self, reference: str) -> GatewayResult: ...
+
+    async def close(self) -> None: ...

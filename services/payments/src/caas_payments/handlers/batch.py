@@ -1,0 +1,196 @@
+"""The payments that one transaction works on, and everything that follows from what happens to them.
+
+Invariant: however many payments and facts, `write` executes a constant number of statements, and nothing
+of a batch is written, published or enqueued apart from the rest.
+"""
+
+import random
+from collections.abc import Collection, Iterable
+from typing import Final, Self, assert_never
+from uuid import UUID
+
+from caas_chassis.cause import Cause
+from caas_chassis.errors import Refused
+from caas_chassis.transaction import Tx
+from caas_payments.domain.attempt import Attempt, AttemptState, Step
+from caas_payments.domain.audit import AuditEntry, AuditKind
+from caas_payments.domain.payment import (
+    Alerted,
+    Asked,
+    Captured,
+    Change,
+    Deadline,
+    Moved,
+    Payment,
+    Proof,
+    Proved,
+    Record,
+    Rejected,
+    Told,
+    Word,
+    Worked,
+)
+from caas_payments.domain.refund import RefundState
+from caas_payments.gateway import GatewayTask
+from caas_payments.store import attempts, audit, payments, proofs, refunds
+
+GATEWAY_EFFECT: Final = "gateway"
+HOLD_DEADLINE: Final = "hold-deadline"
+
+_REFUND_STATES: Final = {
+    AttemptState.SUCCEEDED: RefundState.SUCCEEDED,
+    AttemptState.REFUSED: RefundState.REFUSED,
+}
+
+
+class Batch:
+    """Locked payments, their changes in order, and one `write` at the end."""
+
+    def __init__(self, tx: Tx, locked: Iterable[Payment], jitter: float) -> None:
+        self._tx = tx
+        self._jitter = jitter
+        self._payments = {payment.id: payment for payment in locked}
+        self._created: set[UUID] = set()
+        self._changed: set[UUID] = set()
+        self._proofs: list[Proof] = []
+        self._captures: list[tuple[UUID, Captured]] = []
+        self._attempts: dict[tuple[UUID, int], Attempt] = {}
+        self._opened: set[tuple[UUID, int]] = set()
+        self._audit: list[AuditEntry] = []
+
+    @classmethod
+    async def lock(cls, tx: Tx, payment_ids: Collection[UUID], jitter: float) -> Self:
+        """The payments with these ids, locked behind every other transaction that writes the audit log."""
+        await audit.lock_audit_head(tx)
+        locked = await payments.lock_payments(tx, payment_ids) if payment_ids else {}
+        return cls(tx, locked.values(), jitter)
+
+    def find(self, payment_id: UUID) -> Payment | None:
+        """The payment as this transaction has changed it so far."""
+        return self._payments.get(payment_id)
+
+    def require(self, payment_id: UUID) -> Payment:
+        """Raises Refused for a payment that does not exist: the message is parked for a person to look at."""
+        payment = self._payments.get(payment_id)
+        if payment is None:
+            raise Refused("unknown_payment", f"there is no payment {payment_id}: compare its sender's records")
+        return payment
+
+    def create(self, change: Change, cause: Cause) -> None:
+        """A payment that this transaction creates."""
+        self._created.add(change.payment.id)
+        self.apply(change, cause)
+
+    def apply(self, change: Change, cause: Cause) -> None:
+        """What happened to a payment, because of `cause`."""
+        payment = change.payment
+        if self._payments.get(payment.id) is not payment:
+            self._payments[payment.id] = payment
+            self._changed.add(payment.id)
+        for fact in change.facts:
+            if isinstance(fact, Told | Asked | Deadline | Alerted):
+                self._tell(payment, fact, cause)
+            else:
+                self._keep(payment, fact, cause)
+
+    def hint(self, payment: Payment, cause: Cause) -> None:
+        """Look the payment up at the gateway beside whatever is under way."""
+        task = _task(payment, payment.attempt, Step.HINT)
+        self._tx.enqueue(GATEWAY_EFFECT, task, key=f"{payment.id}:hint", cause=cause)
+
+    async def write(self) -> None:
+        """Write everything, in the order that the foreign keys and the open-attempt index need."""
+        tx = self._tx
+        if self._created:
+            await payments.insert_payments(tx, [self._payments[name] for name in sorted(self._created)])
+        updated = sorted(self._changed - self._created)
+        if updated:
+            await payments.update_payments(tx, [self._payments[name] for name in updated])
+        if self._proofs:
+            await proofs.insert_proofs(tx, self._proofs)
+        await self._write_attempts()
+        if self._captures:
+            await proofs.insert_captures(tx, self._captures)
+        if self._audit:
+            await audit.append_audit(tx, self._audit)
+
+    async def _write_attempts(self) -> None:
+        worked = [attempt for key, attempt in self._attempts.items() if key not in self._opened]
+        if worked:
+            await attempts.update_attempts(self._tx, worked)
+        opened = [self._attempts[key] for key in self._attempts if key in self._opened]
+        if opened:
+            await attempts.insert_attempts(self._tx, opened)
+        resolved = {
+            attempt.refund_id: _REFUND_STATES[attempt.state]
+            for attempt in self._attempts.values()
+            if attempt.refund_id is not None and attempt.state is not AttemptState.OPEN
+        }
+        if resolved:
+            await refunds.resolve_refunds(self._tx, resolved)
+
+    def _keep(self, payment: Payment, record: Record, cause: Cause) -> None:
+        match record:
+            case Worked(attempt, opened):
+                key = (attempt.payment_id, attempt.number)
+                self._attempts[key] = attempt
+                if opened:
+                    self._opened.add(key)
+            case Moved(source, target, reason):
+                self._write_down(payment, AuditKind.TRANSITION, (source, target, reason), cause)
+            case Rejected(status, wanted, reason):
+                self._write_down(payment, AuditKind.REJECTION, (status, wanted, reason), cause)
+            case Proved(proof):
+                self._proofs.append(proof)
+            case Captured() as captured:
+                self._captures.append((payment.id, captured))
+            case _:
+                assert_never(record)
+
+    def _tell(self, payment: Payment, word: Word, cause: Cause) -> None:
+        match word:
+            case Told(message):
+                self._tx.publish(message, cause=cause)
+            case Asked(step, delay):
+                task = _task(payment, payment.attempt, step)
+                pause = delay * (1 + random.uniform(0, self._jitter))
+                key = f"{payment.id}:{task.number}"
+                self._tx.enqueue(GATEWAY_EFFECT, task, key=key, delay=pause, cause=cause)
+            case Deadline(due_at):
+                self._tx.schedule(HOLD_DEADLINE, str(payment.id), due_at, cause=cause)
+            case Alerted(kind, detail):
+                self._tx.alert(kind, str(payment.id), detail, cause=cause)
+            case _:
+                assert_never(word)
+
+    def _write_down(self, payment: Payment, kind: AuditKind, move: tuple[str, str, str], cause: Cause) -> None:
+        source, target, reason = move
+        self._audit.append(
+            AuditEntry(
+                payment_id=payment.id,
+                at=self._tx.now,
+                kind=kind,
+                source=source,
+                target=target,
+                reason=reason,
+                cause_id=cause.message_id,
+                correlation_id=cause.correlation_id,
+                actor=cause.actor,
+            )
+        )
+
+
+def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
+    """The question to the gateway; a hint needs no attempt, it only reads."""
+    return GatewayTask(
+        payment_id=payment.id,
+        number=attempt.number if attempt and step is not Step.HINT else 0,
+        step=step,
+        operation=attempt.operation if attempt else None,
+        idempotency_key=attempt.idempotency_key if attempt else "",
+        amount_minor=attempt.amount_minor if attempt else 0,
+        currency=payment.currency,
+        payment_method=payment.intent.payment_method,
+        transaction_id=payment.hold.transaction_id if payment.hold else "",
+        refund_id=attempt.refund_id if attempt else None,
+    )

@@ -1,0 +1,155 @@
+"""What payments may be asked (PAY-6): authorize, give up, record a settlement, refund."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from caas_chassis.handling import Received
+from caas_chassis.ids import new_id
+from caas_chassis.transaction import Tx
+from caas_contracts.operations import AlertKind
+from caas_contracts.payments import AuthorizePayment, CancelPayment, RecordSettlement, RefundPayment
+from caas_payments.domain import authorization, events, fence, refund, settlement
+from caas_payments.domain.payment import Change, Intent, Payment
+from caas_payments.domain.risk import CustomerHistory, decide_delivery
+from caas_payments.domain.rules import Rules
+from caas_payments.handlers.batch import Batch
+from caas_payments.store import payments, refunds, settlements
+
+
+async def authorize_payments(received: Sequence[Received[AuthorizePayment]], /, *, tx: Tx, rules: Rules) -> None:
+    """Decide on the risk (RSK-2), then ask for the hold; the same intent twice is one payment (PAY-7)."""
+    batch = await Batch.lock(tx, (), rules.jitter)
+    commands = [one.message for one in received]
+    known = _Known(
+        await payments.read_similar(
+            tx,
+            [command.payment_id for command in commands],
+            [command.idempotency_key for command in commands],
+            [command.activation_id for command in commands],
+        )
+    )
+    histories = dict(await payments.read_histories(tx, {command.customer_id for command in commands}))
+    for one in received:
+        command = one.message
+        existing = known.like(command)
+        if existing is not None:
+            _answer_repetition(batch, existing, one, tx.now)
+            continue
+        history = histories.get(command.customer_id, CustomerHistory())
+        intent = _decide(command, history, rules)
+        change = authorization.initiate(intent, tx.now)
+        batch.create(change, one.cause)
+        known.add(change.payment)
+        histories[command.customer_id] = history.with_another(change.payment.at_risk_minor)
+    await batch.write()
+
+
+async def cancel_payments(received: Sequence[Received[CancelPayment]], /, *, tx: Tx, rules: Rules) -> None:
+    """Release what is held, or will be: the activation was never requested (SVC-11)."""
+    batch = await Batch.lock(tx, {one.message.payment_id for one in received}, rules.jitter)
+    for one in received:
+        command = one.message
+        payment = batch.require(command.payment_id)
+        change = fence.cancel(payment, command.activation_id, command.reason, new_id(), tx.now)
+        batch.apply(change, one.cause)
+    await batch.write()
+
+
+async def record_settlements(received: Sequence[Received[RecordSettlement]], /, *, tx: Tx, rules: Rules) -> None:
+    """Money reached the bank (RCN-2); a line that was recorded before changes nothing."""
+    batch = await Batch.lock(tx, {one.message.payment_id for one in received}, rules.jitter)
+    lines = {one.message.settlement_line_id: (_line(one.message), one.cause) for one in received}
+    for line, _ in lines.values():
+        batch.require(line.payment_id)
+    new = await settlements.insert_lines(tx, [line for line, _ in lines.values()])
+    for name in sorted(new):
+        line, cause = lines[name]
+        batch.apply(settlement.record_line(batch.require(line.payment_id), line, tx.now), cause)
+    await batch.write()
+
+
+async def refund_payment(command: RefundPayment, *, tx: Tx, rules: Rules) -> None:
+    """Give money back, at most what was captured (PAY-8); a refusal is audited and told to operations."""
+    asked = refund.Refund(
+        id=command.refund_id,
+        payment_id=command.payment_id,
+        amount_minor=command.amount.amount_minor,
+        reason=command.reason,
+        requested_at=tx.now,
+    )
+    objection = await ask_refund(asked, command.amount.currency, tx=tx, rules=rules)
+    if objection is None:
+        return
+    batch = await Batch.lock(tx, {command.payment_id}, rules.jitter)
+    change = Change(batch.require(command.payment_id)).rejecting("refund", objection)
+    detail = f"refund {command.refund_id} was refused: {objection}; nothing was given back"
+    batch.apply(change.alerting(AlertKind.RETRIES_EXHAUSTED, detail), tx.cause)
+    await batch.write()
+
+
+async def ask_refund(asked: refund.Refund, currency: str, *, tx: Tx, rules: Rules) -> str | None:
+    """Start a refund, unless it was asked for before; or say why it cannot be made.
+
+    Raises caas_chassis.errors.Refused for a payment that does not exist.
+    """
+    batch = await Batch.lock(tx, {asked.payment_id}, rules.jitter)
+    payment = batch.require(asked.payment_id)
+    known = await refunds.read_refund(tx, asked.id)
+    if known is not None:
+        same = (known.payment_id, known.amount_minor) == (asked.payment_id, asked.amount_minor)
+        return None if same else "refund_id_reused"
+    objection = refund.refund_objection(payment, asked.amount_minor, currency)
+    if objection is not None:
+        return objection
+    await refunds.insert_refund(tx, asked)
+    batch.apply(refund.request_refund(payment, asked, tx.now), tx.cause)
+    await batch.write()
+    return None
+
+
+class _Known:
+    """Payments by everything that must be unique: id, idempotency key and activation."""
+
+    def __init__(self, similar: Sequence[Payment]) -> None:
+        self._by_name: dict[object, Payment] = {}
+        for payment in similar:
+            self.add(payment)
+
+    def add(self, payment: Payment) -> None:
+        intent = payment.intent
+        for name in (intent.payment_id, intent.idempotency_key, ("activation", intent.activation_id)):
+            self._by_name.setdefault(name, payment)
+
+    def like(self, command: AuthorizePayment) -> Payment | None:
+        """The payment that already has the command's id, else its key, else its activation."""
+        names = (command.payment_id, command.idempotency_key, ("activation", command.activation_id))
+        return next((self._by_name[name] for name in names if name in self._by_name), None)
+
+
+def _answer_repetition(batch: Batch, existing: Payment, one: Received[AuthorizePayment], now: datetime) -> None:
+    """The same intent is the same payment; anything else is a conflict: refused, audited, told (PAY-7)."""
+    command = one.message
+    if authorization.same_intent(existing.intent, command):
+        return
+    change = Change(existing).rejecting("authorize", "idempotency_conflict")
+    if command.payment_id != existing.id:
+        refused = authorization.intent_of(command, existing.intent.delivery)
+        change = change.telling(events.failed(refused, "idempotency_conflict", now, customer_may_retry=False))
+    detail = f"AuthorizePayment {command.payment_id} contradicts this payment and was refused: ask its sender why"
+    batch.apply(change.alerting(AlertKind.MESSAGE_PARKED, detail), one.cause)
+
+
+def _decide(command: AuthorizePayment, history: CustomerHistory, rules: Rules) -> Intent:
+    amount = command.amount
+    delivery = decide_delivery(rules.policy, command.purpose, amount.amount_minor, amount.currency, history)
+    return authorization.intent_of(command, delivery)
+
+
+def _line(command: RecordSettlement) -> settlement.SettlementLine:
+    return settlement.SettlementLine(
+        id=command.settlement_line_id,
+        payment_id=command.payment_id,
+        gross=command.gross,
+        fee=command.fee,
+        settled_on=command.settled_on,
+    )

@@ -1,0 +1,53 @@
+"""The service's table of contents: which message, timer and effect is answered by what."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from caas_chassis.handling import Handler, each
+from caas_chassis.timers import TimerHandler
+from caas_contracts import Message
+from caas_contracts.gateway import GatewayWebhookReceived
+from caas_contracts.ota import ActivationFailed, ServiceActivated
+from caas_contracts.payments import AuthorizePayment, CancelPayment, RecordSettlement, RefundPayment
+from caas_payments.domain.rules import Rules
+from caas_payments.handlers.batch import HOLD_DEADLINE
+from caas_payments.handlers.commands import (
+    authorize_payments,
+    cancel_payments,
+    record_settlements,
+    refund_payment,
+)
+from caas_payments.handlers.hints import follow_hints
+from caas_payments.handlers.results import accept_failures, accept_successes, pass_deadlines
+
+HANDLERS: Final[Mapping[type[Message], Any]] = {
+    AuthorizePayment: authorize_payments,
+    CancelPayment: cancel_payments,
+    RecordSettlement: record_settlements,
+    ServiceActivated: accept_successes,
+    ActivationFailed: accept_failures,
+    GatewayWebhookReceived: follow_hints,
+}
+"""Answered for a whole batch at once."""
+
+RARE_HANDLERS: Final[Mapping[type[Message], Any]] = {RefundPayment: refund_payment}
+"""Answered one by one."""
+
+TIMERS: Final[Mapping[str, Any]] = {HOLD_DEADLINE: pass_deadlines}
+
+
+def handlers_under(rules: Rules) -> Mapping[type[Message], Handler[Any]]:
+    """The handlers with the rules of this deployment."""
+    together: dict[type[Message], Handler[Any]] = {
+        message: partial(handler, rules=rules) for message, handler in HANDLERS.items()
+    }
+    one_by_one: dict[type[Message], Handler[Any]] = {
+        message: each(partial(handler, rules=rules)) for message, handler in RARE_HANDLERS.items()
+    }
+    return together | one_by_one
+
+
+def timers_under(rules: Rules) -> Mapping[str, TimerHandler]:
+    """The timers with the rules of this deployment."""
+    return {timer: partial(handler, rules=rules) for timer, handler in TIMERS.items()}

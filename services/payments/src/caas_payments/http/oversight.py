@@ -1,0 +1,44 @@
+"""What operations watch over: open exposure (RSK-3) and the audit log's integrity (PAY-4)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from caas_chassis.auth import Principal
+from caas_chassis.runtime import Runtime
+from caas_chassis.web import Depends, requires
+from caas_payments.http.views import (
+    AuditReport,
+    BrokenView,
+    CustomerExposureView,
+    ExposureReport,
+    ExposureView,
+)
+from caas_payments.store import audit, exposure
+
+type Operator = Annotated[Principal, Depends(requires("operator"))]
+
+
+def oversight_router(runtime: Runtime) -> APIRouter:
+    """`/exposure` and `/audit/verify`."""
+    router = APIRouter(tags=["oversight"])
+
+    @router.get("/exposure")
+    async def show_exposure(_: Operator, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> ExposureReport:
+        """Delivered and not yet settled: total, by age, and the customers with the most of it."""
+        async with runtime.reading() as tx:
+            totals = await exposure.read_exposure(tx)
+            customers = await exposure.read_customer_exposures(tx, limit)
+        return ExposureReport(
+            totals=[ExposureView.model_validate(total) for total in totals],
+            customers=[CustomerExposureView.model_validate(customer) for customer in customers],
+        )
+
+    @router.get("/audit/verify")
+    async def verify_audit(_: Operator) -> AuditReport:
+        """Recompute the whole chain and name every entry that does not hold."""
+        async with runtime.reading() as tx:
+            broken = await audit.verify_audit_log(tx)
+        return AuditReport(intact=not broken, broken=[BrokenView.model_validate(one) for one in broken])
+
+    return router

@@ -1,0 +1,231 @@
+"""What payments shows over HTTP; never the payment method."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Self, TypedDict
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from caas_contracts import Money
+from caas_contracts.payments import Delivery
+from caas_payments.domain.attempt import Attempt
+from caas_payments.domain.audit import AuditEntry
+from caas_payments.domain.payment import Payment
+from caas_payments.domain.refund import Refund
+
+type Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+"""A code, as the messages carry it."""
+
+
+class _Summary(TypedDict):
+    payment_id: UUID
+    status: str
+    purpose: str
+    customer_id: str
+    subject_id: UUID
+    vehicle_id: str
+    service_code: str
+    amount: Money
+    captured: Money
+    settled: Money
+    refunded: Money
+
+
+def _summary(payment: Payment) -> _Summary:
+    intent = payment.intent
+    return {
+        "payment_id": intent.payment_id,
+        "status": payment.status,
+        "purpose": intent.purpose,
+        "customer_id": intent.customer_id,
+        "subject_id": intent.subject_id,
+        "vehicle_id": intent.vehicle_id,
+        "service_code": intent.service_code,
+        "amount": intent.amount,
+        "captured": payment.money(payment.captured_minor),
+        "settled": payment.money(payment.settled_minor),
+        "refunded": payment.money(payment.refunded_minor),
+    }
+
+
+class View(BaseModel):
+    """Read from the domain's values as they are."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class HoldView(View):
+    """The gateway's hold."""
+
+    transaction_id: str
+    authorized_at: datetime
+    capture_before: datetime
+    activate_not_after: datetime
+
+
+class ProofView(View):
+    """The verdict on the activation."""
+
+    id: UUID
+    kind: str
+    ground: str | None
+    reason: str
+    recorded_at: datetime
+    applied_at: datetime | None
+
+
+class AttemptView(View):
+    """One operation asked of the gateway; amounts in minor units."""
+
+    number: int
+    operation: str
+    state: str
+    amount_minor: int
+    idempotency_key: str
+    proof_id: UUID | None
+    refund_id: UUID | None
+    calls: int
+    last_result: str
+    opened_at: datetime
+    resolved_at: datetime | None
+
+
+class RefundView(View):
+    """One refund, in minor units."""
+
+    id: UUID
+    amount_minor: int
+    reason: str
+    state: str
+    requested_at: datetime
+
+
+class AuditView(View):
+    """One transition or refusal."""
+
+    at: datetime
+    kind: str
+    source: str
+    target: str
+    reason: str
+    cause_id: str
+    actor: str
+
+
+class PaymentView(BaseModel):
+    """A payment as its customer may see it."""
+
+    payment_id: UUID
+    status: str
+    purpose: str
+    customer_id: str
+    subject_id: UUID
+    vehicle_id: str
+    service_code: str
+    amount: Money
+    captured: Money
+    settled: Money
+    refunded: Money
+
+    @classmethod
+    def of(cls, payment: Payment) -> Self:
+        """What everybody who may see the payment sees."""
+        return cls(**_summary(payment))
+
+
+class PaymentFile(PaymentView):
+    """A payment with everything that operations need to explain it."""
+
+    activation_id: UUID
+    version: int
+    delivery: Delivery
+    hold: HoldView | None
+    proof: ProofView | None
+    attempts: list[AttemptView]
+    refunds: list[RefundView]
+    audit: list[AuditView]
+
+    @classmethod
+    def assemble(
+        cls,
+        payment: Payment,
+        attempts: Sequence[Attempt],
+        refunds: Sequence[Refund],
+        audit: Sequence[AuditEntry],
+    ) -> Self:
+        """The payment with its history."""
+        return cls(
+            **_summary(payment),
+            activation_id=payment.intent.activation_id,
+            version=payment.version,
+            delivery=payment.intent.delivery,
+            hold=HoldView.model_validate(payment.hold) if payment.hold else None,
+            proof=ProofView.model_validate(payment.proof) if payment.proof else None,
+            attempts=[AttemptView.model_validate(attempt) for attempt in attempts],
+            refunds=[RefundView.model_validate(refund) for refund in refunds],
+            audit=[AuditView.model_validate(entry) for entry in audit],
+        )
+
+
+class PaymentList(BaseModel):
+    """Payments, oldest first."""
+
+    payments: list[PaymentView]
+
+
+class BrokenView(View):
+    """A place where the audit chain does not hold."""
+
+    sequence: int
+    problem: str
+
+
+class AuditReport(BaseModel):
+    """Whether the audit log is what was written."""
+
+    intact: bool
+    broken: list[BrokenView]
+
+
+class ExposureView(View):
+    """Open exposure of one currency in minor units (RSK-3)."""
+
+    currency: str
+    payments: int
+    amount_minor: int
+    by_age_minor: dict[str, int]
+
+
+class CustomerExposureView(View):
+    """Open exposure to one customer in minor units."""
+
+    customer_id: str
+    currency: str
+    payments: int
+    amount_minor: int
+    oldest_at: datetime
+
+
+class ExposureReport(BaseModel):
+    """RSK-3: total, per customer (largest first), by age."""
+
+    totals: list[ExposureView]
+    customers: list[CustomerExposureView]
+
+
+class VoidRequest(BaseModel):
+    """Why an operator wants the hold released."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    reason: Reason
+
+
+class RefundRequest(BaseModel):
+    """How much of the captured money to give back, and why."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    amount: Money
+    reason: Reason

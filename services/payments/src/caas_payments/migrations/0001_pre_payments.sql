@@ -1,0 +1,187 @@
+CREATE TABLE payments (
+    id uuid PRIMARY KEY,
+    idempotency_key text NOT NULL UNIQUE,
+    purpose text NOT NULL CHECK (purpose IN ('reservation', 'final', 'service', 'subscription')),
+    customer_id text NOT NULL,
+    subject_id uuid NOT NULL,
+    activation_id uuid NOT NULL UNIQUE,
+    vehicle_id text NOT NULL,
+    service_code text NOT NULL,
+    amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    payment_method text NOT NULL,
+    risk_rating text NOT NULL CHECK (risk_rating IN ('none', 'low', 'medium', 'high')),
+    delivery_decision text NOT NULL CHECK (delivery_decision IN ('on_authorization', 'after_settlement', 'refuse')),
+    delivery_reasons text[] NOT NULL,
+    risk_policy_version int NOT NULL CHECK (risk_policy_version > 0),
+    status text NOT NULL CHECK (status IN (
+        'INITIATED', 'PROCESSING', 'PENDING', 'AUTHORIZED', 'CONFIRMED', 'CAPTURING', 'SETTLED', 'SETTLEMENT_FAILED',
+        'REFUNDING', 'REFUNDED', 'VOIDED', 'RETRY', 'FAILED', 'ABANDONED')),
+    version int NOT NULL CHECK (version > 0),
+    gateway_transaction_id text,
+    authorized_at timestamptz,
+    capture_before timestamptz,
+    activate_not_after timestamptz,
+    attempts int NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    cancel_reason text,
+    captured_minor bigint NOT NULL DEFAULT 0 CHECK (captured_minor BETWEEN 0 AND amount_minor),
+    settled_minor bigint NOT NULL DEFAULT 0 CHECK (settled_minor >= 0),
+    refunded_minor bigint NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
+    refunding_minor bigint NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0),
+    at_risk_minor bigint NOT NULL DEFAULT 0 CHECK (at_risk_minor BETWEEN 0 AND amount_minor),
+    delivered_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    UNIQUE (id, activation_id),
+    CONSTRAINT hold_is_whole CHECK (num_nulls(gateway_transaction_id, authorized_at, capture_before, activate_not_after) IN (0, 4)),
+    CONSTRAINT held_states_have_a_hold CHECK (gateway_transaction_id IS NOT NULL OR status IN (
+        'INITIATED', 'PROCESSING', 'PENDING', 'RETRY', 'FAILED', 'ABANDONED')),
+    CONSTRAINT refunds_never_pass_the_capture CHECK (refunded_minor + refunding_minor <= captured_minor)
+) WITH (fillfactor = 70);
+CREATE INDEX payments_subject ON payments (subject_id);
+CREATE INDEX payments_at_risk ON payments (customer_id)
+    WHERE at_risk_minor > 0 OR status = 'SETTLEMENT_FAILED';
+COMMENT ON TABLE payments IS 'One movement of money each (PAY-1); status and version are changed by compare-and-set.';
+COMMENT ON COLUMN payments.payment_method IS 'The gateway''s token, never a card number (GW-6).';
+COMMENT ON COLUMN payments.at_risk_minor IS 'What may still be lost: under way or delivered, and not settled (RSK-3).';
+COMMENT ON COLUMN payments.activation_id IS 'The only activation whose success may be charged: one payment each (SVC-6).';
+
+CREATE TABLE delivery_proofs (
+    id uuid PRIMARY KEY,
+    payment_id uuid NOT NULL,
+    activation_id uuid NOT NULL UNIQUE,
+    kind text NOT NULL CHECK (kind IN ('success', 'rejection', 'cancellation', 'deadline')),
+    ground text CHECK (ground IN (
+        'activation_never_requested', 'verified_rejection', 'verified_cancellation', 'deadline_passed')),
+    reason text NOT NULL,
+    applied_at timestamptz,
+    evidence text NOT NULL DEFAULT '',
+    recorded_at timestamptz NOT NULL,
+    UNIQUE (id, kind, payment_id),
+    FOREIGN KEY (payment_id, activation_id) REFERENCES payments (id, activation_id),
+    CONSTRAINT success_has_evidence CHECK (kind <> 'success' OR (applied_at IS NOT NULL AND evidence <> '')),
+    CONSTRAINT only_failure_has_a_ground CHECK ((kind = 'success') = (ground IS NULL))
+);
+COMMENT ON TABLE delivery_proofs IS
+    'The verdict on each activation (charge fence): the first that is stored stands, there is no second.';
+
+CREATE TABLE attempts (
+    payment_id uuid NOT NULL REFERENCES payments (id),
+    number int NOT NULL CHECK (number > 0),
+    operation text NOT NULL CHECK (operation IN ('authorize', 'capture', 'void', 'refund')),
+    idempotency_key text NOT NULL GENERATED ALWAYS AS (payment_id::text || ':' || operation || ':' || number::text) STORED,
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    state text NOT NULL CHECK (state IN ('open', 'succeeded', 'refused', 'abandoned')),
+    proof_id uuid,
+    proof_kind text,
+    refund_id uuid,
+    calls int NOT NULL DEFAULT 0,
+    misses int NOT NULL DEFAULT 0,
+    silences int NOT NULL DEFAULT 0,
+    alerted boolean NOT NULL DEFAULT false,
+    last_result text NOT NULL DEFAULT '',
+    opened_at timestamptz NOT NULL,
+    resolved_at timestamptz,
+    PRIMARY KEY (payment_id, number),
+    FOREIGN KEY (proof_id, proof_kind, payment_id) REFERENCES delivery_proofs (id, kind, payment_id),
+    CONSTRAINT charge_fence CHECK (CASE operation
+        WHEN 'capture' THEN proof_id IS NOT NULL AND proof_kind IS NOT NULL AND proof_kind = 'success'
+        WHEN 'void' THEN proof_id IS NOT NULL AND proof_kind IS NOT NULL AND proof_kind <> 'success'
+        ELSE proof_id IS NULL AND proof_kind IS NULL END),
+    CONSTRAINT refunds_are_named CHECK ((operation = 'refund') = (refund_id IS NOT NULL)),
+    CONSTRAINT closed_is_resolved CHECK ((state = 'open') = (resolved_at IS NULL))
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX attempts_one_open ON attempts (payment_id) WHERE state = 'open';
+CREATE UNIQUE INDEX attempts_capture_or_void ON attempts (payment_id)
+    WHERE operation IN ('capture', 'void') AND state <> 'refused';
+COMMENT ON TABLE attempts IS
+    'Operations asked of the gateway, one open per payment, each under one idempotency key that is stored before the call.';
+
+CREATE TABLE captures (
+    payment_id uuid PRIMARY KEY,
+    proof_id uuid NOT NULL,
+    proof_kind text NOT NULL DEFAULT 'success' CHECK (proof_kind = 'success'),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    captured_at timestamptz NOT NULL,
+    FOREIGN KEY (proof_id, proof_kind, payment_id) REFERENCES delivery_proofs (id, kind, payment_id)
+);
+COMMENT ON TABLE captures IS 'Money taken, each on the proof that its very activation succeeded (SVC-6).';
+
+CREATE TABLE refunds (
+    id uuid PRIMARY KEY,
+    payment_id uuid NOT NULL REFERENCES payments (id),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    reason text NOT NULL,
+    state text NOT NULL CHECK (state IN ('requested', 'succeeded', 'refused')),
+    requested_at timestamptz NOT NULL,
+    resolved_at timestamptz,
+    CONSTRAINT decided_is_resolved CHECK ((state = 'requested') = (resolved_at IS NULL))
+);
+CREATE INDEX refunds_payment ON refunds (payment_id, requested_at);
+COMMENT ON TABLE refunds IS 'Money to give back (PAY-8); requested ones wait for the gateway one behind the other.';
+
+CREATE TABLE settlement_lines (
+    id text PRIMARY KEY,
+    payment_id uuid NOT NULL REFERENCES payments (id),
+    gross_minor bigint NOT NULL CHECK (gross_minor >= 0),
+    fee_minor bigint NOT NULL CHECK (fee_minor >= 0),
+    currency text NOT NULL,
+    settled_on date NOT NULL,
+    recorded_at timestamptz NOT NULL
+);
+CREATE INDEX settlement_lines_payment ON settlement_lines (payment_id);
+COMMENT ON TABLE settlement_lines IS 'What the settlement feed explained of each payment, each line once (RCN-2).';
+
+CREATE TABLE chargebacks (
+    id text PRIMARY KEY,
+    payment_id uuid NOT NULL REFERENCES payments (id),
+    amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
+    reason text NOT NULL,
+    received_at timestamptz NOT NULL
+);
+CREATE INDEX chargebacks_payment ON chargebacks (payment_id);
+COMMENT ON TABLE chargebacks IS 'Captured money that a customer''s bank took back, each once.';
+
+CREATE TABLE webhooks (
+    id text PRIMARY KEY,
+    event_type text NOT NULL,
+    transaction_id text NOT NULL,
+    reference text NOT NULL,
+    body text NOT NULL,
+    received_at timestamptz NOT NULL
+);
+COMMENT ON TABLE webhooks IS 'Verified webhooks of the gateway by webhook-id, stored before they are answered (GW-5).';
+
+CREATE TABLE audit_log (
+    sequence bigint PRIMARY KEY CHECK (sequence > 0),
+    payment_id uuid NOT NULL,
+    at timestamptz NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('transition', 'rejection')),
+    source text NOT NULL,
+    target text NOT NULL,
+    reason text NOT NULL,
+    cause_id text NOT NULL,
+    correlation_id text NOT NULL,
+    actor text NOT NULL,
+    previous bytea NOT NULL,
+    hash bytea NOT NULL
+);
+CREATE INDEX audit_log_payment ON audit_log (payment_id, sequence);
+COMMENT ON TABLE audit_log IS 'Every transition and every refused one (PAY-4); append-only, each row seals the one before it.';
+
+CREATE TABLE audit_head (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    sequence bigint NOT NULL,
+    hash bytea NOT NULL
+);
+INSERT INTO audit_head (sequence, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
+COMMENT ON TABLE audit_head IS 'The end of the audit chain; its lock puts concurrent writers in order.';
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER audit_log_rows BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_log_table BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER delivery_proofs_rows BEFORE UPDATE OR DELETE ON delivery_proofs FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER captures_rows BEFORE UPDATE OR DELETE ON captures FOR EACH ROW EXECUTE FUNCTION refuse_change();

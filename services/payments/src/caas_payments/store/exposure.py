@@ -1,0 +1,68 @@
+"""Open exposure (RSK-3): delivered on a stored success, not settled and not written off."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from caas_chassis.transaction import Tx
+
+TOTALS: Final = """
+SELECT currency, count(*) AS payments, sum(at_risk_minor)::bigint AS amount_minor,
+    sum(at_risk_minor) FILTER (WHERE age < interval '1 day')::bigint AS under_1_day_minor,
+    sum(at_risk_minor) FILTER (WHERE age >= interval '1 day' AND age < interval '3 days')::bigint
+        AS under_3_days_minor,
+    sum(at_risk_minor) FILTER (WHERE age >= interval '3 days' AND age < interval '7 days')::bigint
+        AS under_7_days_minor,
+    sum(at_risk_minor) FILTER (WHERE age >= interval '7 days')::bigint AS older_minor
+FROM (SELECT currency, at_risk_minor, $1::timestamptz - delivered_at AS age
+    FROM payments WHERE at_risk_minor > 0 AND delivered_at IS NOT NULL) AS exposed
+GROUP BY currency ORDER BY currency
+"""
+
+BY_CUSTOMER: Final = """
+SELECT customer_id, currency, count(*) AS payments, sum(at_risk_minor)::bigint AS amount_minor,
+    min(delivered_at) AS oldest_at
+FROM payments WHERE at_risk_minor > 0 AND delivered_at IS NOT NULL
+GROUP BY customer_id, currency ORDER BY amount_minor DESC, customer_id LIMIT $1
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """The open exposure of one currency in minor units, also by days since delivery."""
+
+    currency: str
+    payments: int
+    amount_minor: int
+    by_age_minor: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerExposure:
+    """What one customer's delivered services are still owed, in minor units."""
+
+    customer_id: str
+    currency: str
+    payments: int
+    amount_minor: int
+    oldest_at: datetime
+
+
+async def read_exposure(tx: Tx) -> list[Exposure]:
+    """The total per currency, with age buckets by business time."""
+    rows = await tx.fetch(TOTALS, tx.now)
+    buckets = ("under_1_day", "under_3_days", "under_7_days", "older")
+    return [
+        Exposure(
+            currency=row["currency"],
+            payments=row["payments"],
+            amount_minor=row["amount_minor"],
+            by_age_minor={bucket: row[f"{bucket}_minor"] or 0 for bucket in buckets},
+        )
+        for row in rows
+    ]
+
+
+async def read_customer_exposures(tx: Tx, limit: int) -> list[CustomerExposure]:
+    """The customers with the largest exposure first."""
+    return [CustomerExposure(**dict(row)) for row in await tx.fetch(BY_CUSTOMER, limit)]

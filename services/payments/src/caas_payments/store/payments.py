@@ -1,0 +1,260 @@
+"""Rows of `payments` with their open attempt and their verdict; written by compare-and-set on `version`."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from asyncpg import Record
+
+from caas_chassis.transaction import Tx
+from caas_contracts import Money
+from caas_contracts.payments import Delivery, DeliveryDecision, PaymentPurpose, RiskRating, VoidGround
+from caas_payments.domain.attempt import Attempt, AttemptState, Operation
+from caas_payments.domain.payment import Hold, Intent, Payment, Proof, ProofKind
+from caas_payments.domain.risk import CustomerHistory
+from caas_payments.domain.status import PaymentStatus
+from caas_payments.errors import ConcurrentChange
+
+_PAYMENT: Final = """
+SELECT p.*, a.number, a.operation, a.amount_minor AS attempt_minor, a.state, a.opened_at,
+    a.proof_id AS attempt_proof_id, a.refund_id, a.calls, a.misses, a.silences, a.alerted, a.last_result,
+    d.id AS proof_id, d.kind AS proof_kind, d.ground, d.reason AS proof_reason, d.recorded_at, d.applied_at, d.evidence
+FROM payments p
+LEFT JOIN attempts a ON a.payment_id = p.id AND a.state = 'open'
+LEFT JOIN delivery_proofs d ON d.activation_id = p.activation_id
+"""
+
+LOCK: Final = _PAYMENT + " WHERE p.id = ANY($1::uuid[]) ORDER BY p.id FOR UPDATE OF p"
+
+READ: Final = _PAYMENT + " WHERE p.id = $1"
+
+READ_OF_SUBJECT: Final = _PAYMENT + " WHERE p.subject_id = $1 ORDER BY p.created_at, p.id LIMIT 100"
+
+_AMONG_SIMILAR: Final = """
+WHERE p.id IN (
+    SELECT id FROM payments WHERE id = ANY($1::uuid[])
+    UNION SELECT id FROM payments WHERE idempotency_key = ANY($2::text[])
+    UNION SELECT id FROM payments WHERE activation_id = ANY($3::uuid[]))
+"""
+
+SIMILAR: Final = _PAYMENT + _AMONG_SIMILAR
+
+HISTORY: Final = """
+SELECT customer_id, sum(at_risk_minor)::bigint AS at_risk_minor,
+    count(*) FILTER (WHERE status = 'SETTLEMENT_FAILED') AS write_offs
+FROM payments
+WHERE customer_id = ANY($1::text[]) AND (at_risk_minor > 0 OR status = 'SETTLEMENT_FAILED')
+GROUP BY customer_id
+"""
+
+INSERT: Final = """
+INSERT INTO payments (id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
+    amount_minor, currency, payment_method, risk_rating, delivery_decision, delivery_reasons, risk_policy_version,
+    status, version, attempts, at_risk_minor, created_at, updated_at)
+SELECT id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
+    amount_minor, currency, payment_method, risk_rating, delivery_decision, string_to_array(delivery_reasons, ','),
+    risk_policy_version, status, 1, attempts, at_risk_minor, $19, $19
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::text[],
+    $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
+    $16::text[], $17::int[], $18::bigint[])
+    AS n(id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
+    amount_minor, currency, payment_method, risk_rating, delivery_decision, delivery_reasons, risk_policy_version,
+    status, attempts, at_risk_minor)
+ORDER BY id
+ON CONFLICT DO NOTHING
+"""
+
+UPDATE: Final = """
+UPDATE payments p SET status = n.status, version = p.version + 1, gateway_transaction_id = n.gateway_transaction_id,
+    authorized_at = n.authorized_at, capture_before = n.capture_before, activate_not_after = n.activate_not_after,
+    attempts = n.attempts, cancel_reason = n.cancel_reason, captured_minor = n.captured_minor,
+    settled_minor = n.settled_minor, refunded_minor = n.refunded_minor, refunding_minor = n.refunding_minor,
+    at_risk_minor = n.at_risk_minor, delivered_at = n.delivered_at, updated_at = $16
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
+    $8::int[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
+    $15::timestamptz[])
+    AS n(id, version, status, gateway_transaction_id, authorized_at, capture_before, activate_not_after,
+    attempts, cancel_reason, captured_minor, settled_minor, refunded_minor, refunding_minor, at_risk_minor,
+    delivered_at)
+WHERE p.id = n.id AND p.version = n.version
+"""
+
+
+async def lock_payments(tx: Tx, ids: Collection[UUID]) -> dict[UUID, Payment]:
+    """The payments with these ids, locked in the order of their ids; unknown ids are absent.
+
+    The audit head is locked before by an earlier statement: so this one's snapshot holds everything that
+    other transactions did to these payments, their attempts and verdicts included.
+    """
+    return _by_id(await tx.fetch(LOCK, sorted(set(ids))))
+
+
+async def read_payment(tx: Tx, payment_id: UUID) -> Payment | None:
+    """One payment as it is, without a lock."""
+    row = await tx.fetchrow(READ, payment_id)
+    return _payment(row) if row else None
+
+
+async def read_payments_of(tx: Tx, subject_id: UUID) -> list[Payment]:
+    """The payments of one purchase, order or invoice, oldest first, at most 100."""
+    return [_payment(row) for row in await tx.fetch(READ_OF_SUBJECT, subject_id)]
+
+
+async def read_similar(
+    tx: Tx, ids: Sequence[UUID], idempotency_keys: Sequence[str], activation_ids: Sequence[UUID]
+) -> list[Payment]:
+    """The payments that share an id, an idempotency key or an activation with what is asked for (PAY-7)."""
+    return [_payment(row) for row in await tx.fetch(SIMILAR, ids, idempotency_keys, activation_ids)]
+
+
+async def read_histories(tx: Tx, customer_ids: Collection[str]) -> Mapping[str, CustomerHistory]:
+    """What each customer has at risk and has cost; customers without anything are absent."""
+    rows = await tx.fetch(HISTORY, sorted(set(customer_ids)))
+    return {row["customer_id"]: CustomerHistory(row["at_risk_minor"], row["write_offs"]) for row in rows}
+
+
+async def insert_payments(tx: Tx, payments: Sequence[Payment]) -> None:
+    """Raises ConcurrentChange when one of them was created by another transaction meanwhile."""
+    intents = [payment.intent for payment in payments]
+    tag = await tx.execute(
+        INSERT,
+        [intent.payment_id for intent in intents],
+        [intent.idempotency_key for intent in intents],
+        [intent.purpose for intent in intents],
+        [intent.customer_id for intent in intents],
+        [intent.subject_id for intent in intents],
+        [intent.activation_id for intent in intents],
+        [intent.vehicle_id for intent in intents],
+        [intent.service_code for intent in intents],
+        [intent.amount.amount_minor for intent in intents],
+        [intent.amount.currency for intent in intents],
+        [intent.payment_method for intent in intents],
+        [intent.delivery.rating for intent in intents],
+        [intent.delivery.decision for intent in intents],
+        [",".join(intent.delivery.reasons) for intent in intents],
+        [intent.delivery.policy_version for intent in intents],
+        [payment.status for payment in payments],
+        [payment.attempts for payment in payments],
+        [payment.at_risk_minor for payment in payments],
+        tx.now,
+    )
+    _require_all(tag, len(payments))
+
+
+async def update_payments(tx: Tx, payments: Sequence[Payment]) -> None:
+    """Raises ConcurrentChange when one of them is no longer in the version that was read."""
+    holds = [payment.hold for payment in payments]
+    tag = await tx.execute(
+        UPDATE,
+        [payment.id for payment in payments],
+        [payment.version for payment in payments],
+        [payment.status for payment in payments],
+        [hold and hold.transaction_id for hold in holds],
+        [hold and hold.authorized_at for hold in holds],
+        [hold and hold.capture_before for hold in holds],
+        [hold and hold.activate_not_after for hold in holds],
+        [payment.attempts for payment in payments],
+        [payment.cancel_reason for payment in payments],
+        [payment.captured_minor for payment in payments],
+        [payment.settled_minor for payment in payments],
+        [payment.refunded_minor for payment in payments],
+        [payment.refunding_minor for payment in payments],
+        [payment.at_risk_minor for payment in payments],
+        [_delivered_at(payment) for payment in payments],
+        tx.now,
+    )
+    _require_all(tag, len(payments))
+
+
+def _delivered_at(payment: Payment) -> datetime | None:
+    return payment.proof.applied_at if payment.proof and payment.delivered else None
+
+
+def _require_all(tag: str, expected: int) -> None:
+    written = int(tag.rsplit(" ", 1)[1])
+    if written != expected:
+        raise ConcurrentChange(f"{expected - written} of {expected} payments were changed by another transaction")
+
+
+def _by_id(rows: Iterable[Record]) -> dict[UUID, Payment]:
+    return {payment.id: payment for payment in map(_payment, rows)}
+
+
+def _payment(row: Record) -> Payment:
+    return Payment(
+        intent=_intent(row),
+        status=PaymentStatus(row["status"]),
+        version=row["version"],
+        hold=_hold(row) if row["gateway_transaction_id"] is not None else None,
+        proof=_proof(row) if row["proof_id"] is not None else None,
+        attempt=_attempt(row) if row["number"] is not None else None,
+        attempts=row["attempts"],
+        cancel_reason=row["cancel_reason"],
+        captured_minor=row["captured_minor"],
+        settled_minor=row["settled_minor"],
+        refunded_minor=row["refunded_minor"],
+        refunding_minor=row["refunding_minor"],
+    )
+
+
+def _intent(row: Record) -> Intent:
+    return Intent(
+        payment_id=row["id"],
+        idempotency_key=row["idempotency_key"],
+        purpose=PaymentPurpose(row["purpose"]),
+        customer_id=row["customer_id"],
+        subject_id=row["subject_id"],
+        activation_id=row["activation_id"],
+        vehicle_id=row["vehicle_id"],
+        service_code=row["service_code"],
+        amount=Money(amount_minor=row["amount_minor"], currency=row["currency"]),
+        payment_method=row["payment_method"],
+        delivery=Delivery(
+            decision=DeliveryDecision(row["delivery_decision"]),
+            rating=RiskRating(row["risk_rating"]),
+            reasons=row["delivery_reasons"],
+            policy_version=row["risk_policy_version"],
+        ),
+    )
+
+
+def _hold(row: Record) -> Hold:
+    return Hold(
+        transaction_id=row["gateway_transaction_id"],
+        authorized_at=row["authorized_at"],
+        capture_before=row["capture_before"],
+        activate_not_after=row["activate_not_after"],
+    )
+
+
+def _proof(row: Record) -> Proof:
+    return Proof(
+        id=row["proof_id"],
+        payment_id=row["id"],
+        activation_id=row["activation_id"],
+        kind=ProofKind(row["proof_kind"]),
+        ground=VoidGround(row["ground"]) if row["ground"] is not None else None,
+        reason=row["proof_reason"],
+        recorded_at=row["recorded_at"],
+        applied_at=row["applied_at"],
+        evidence=row["evidence"],
+    )
+
+
+def _attempt(row: Record) -> Attempt:
+    return Attempt(
+        payment_id=row["id"],
+        number=row["number"],
+        operation=Operation(row["operation"]),
+        amount_minor=row["attempt_minor"],
+        state=AttemptState(row["state"]),
+        opened_at=row["opened_at"],
+        proof_id=row["attempt_proof_id"],
+        refund_id=row["refund_id"],
+        calls=row["calls"],
+        misses=row["misses"],
+        silences=row["silences"],
+        alerted=row["alerted"],
+        last_result=row["last_result"],
+    )

@@ -1,0 +1,143 @@
+"""A payment gateway in the test's process: honest books, and faults that the test scripts.
+
+It stands in for the partner only; tests/test_gateway_contract.py holds it to what the real client answers.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from caas_payments.domain.gateway_result import (
+    Answered,
+    GatewayResult,
+    NotFound,
+    Refused,
+    Transaction,
+    TransactionStatus,
+    Unknown,
+)
+from caas_payments.gateway import GatewayTask
+
+_TOOK_MONEY = (
+    TransactionStatus.CAPTURED,
+    TransactionStatus.PARTIALLY_REFUNDED,
+    TransactionStatus.REFUNDED,
+)
+
+
+class InProcessGateway:
+    """`calls` counts what reached it by operation; `books` are its transactions by reference."""
+
+    def __init__(self) -> None:
+        self.books: dict[str, Transaction] = {}
+        self.calls: dict[str, int] = defaultdict(int)
+        self._answers: dict[str, GatewayResult] = {}
+        self._script: dict[str, deque[tuple[GatewayResult, bool]]] = defaultdict(deque)
+
+    def script(self, operation: str, *results: GatewayResult, booked: bool = False) -> None:
+        """The next answers of an operation; `booked` says whether its effect happens all the same."""
+        self._script[operation].extend((result, booked) for result in results)
+
+    async def authorize(self, task: GatewayTask) -> GatewayResult:
+        return self._answer("authorize", task, lambda: self._authorize(task))
+
+    async def capture(self, task: GatewayTask) -> GatewayResult:
+        return self._answer("capture", task, lambda: self._capture(task))
+
+    async def void(self, task: GatewayTask) -> GatewayResult:
+        return self._answer("void", task, lambda: self._void(task))
+
+    async def refund(self, task: GatewayTask) -> GatewayResult:
+        return self._answer("refund", task, lambda: self._refund(task))
+
+    async def look_up(self, reference: str) -> GatewayResult:
+        self.calls["look_up"] += 1
+        if self._script["look_up"]:
+            return self._script["look_up"].popleft()[0]
+        found = self.books.get(reference)
+        return Answered(found) if found else NotFound()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def decide_pending(self, reference: str, *, approved: bool) -> None:
+        """What a pending authorization comes to."""
+        found = self.books[reference]
+        declined = replace(found, status=TransactionStatus.DECLINED, decline_code="card_declined")
+        self.books[reference] = _held(found) if approved else declined
+
+    def expire(self, reference: str) -> None:
+        """The hold's time is over."""
+        self.books[reference] = replace(self.books[reference], status=TransactionStatus.EXPIRED)
+
+    def _answer(self, operation: str, task: GatewayTask, run: Callable[[], GatewayResult]) -> GatewayResult:
+        self.calls[operation] += 1
+        scripted = self._script[operation].popleft() if self._script[operation] else None
+        if scripted and not scripted[1]:
+            return scripted[0]
+        if task.idempotency_key not in self._answers:
+            self._answers[task.idempotency_key] = run()
+        return scripted[0] if scripted else self._answers[task.idempotency_key]
+
+    def _authorize(self, task: GatewayTask) -> GatewayResult:
+        assert task.reference not in self.books, "one reference was authorized under two idempotency keys"
+        token = task.payment_method.partition(":")[0]
+        transaction = Transaction(
+            id=f"txn_{len(self.books) + 1}",
+            reference=task.reference,
+            status=TransactionStatus.PENDING,
+            amount_minor=task.amount_minor,
+            currency=task.currency,
+        )
+        if token == "tok_declined":
+            transaction = replace(transaction, status=TransactionStatus.DECLINED, decline_code="card_declined")
+        elif token != "tok_pending":
+            transaction = _held(transaction)
+        return self._book(transaction)
+
+    def _capture(self, task: GatewayTask) -> GatewayResult:
+        found = self.books[task.reference]
+        if found.status in _TOOK_MONEY:
+            return Refused("already_captured")
+        if found.status is not TransactionStatus.AUTHORIZED:
+            code = "hold_expired" if found.status is TransactionStatus.EXPIRED else f"already_{found.status}"
+            return Refused(code)
+        if task.payment_method.startswith("tok_capture_fails"):
+            self._book(replace(found, capture_failure="capture_failed"))
+            return Refused("capture_failed")
+        return self._book(replace(found, status=TransactionStatus.CAPTURED, captured_minor=task.amount_minor))
+
+    def _void(self, task: GatewayTask) -> GatewayResult:
+        found = self.books[task.reference]
+        if found.status is TransactionStatus.AUTHORIZED:
+            return self._book(replace(found, status=TransactionStatus.VOIDED))
+        codes = {TransactionStatus.VOIDED: "already_voided", TransactionStatus.EXPIRED: "hold_expired"}
+        return Refused(codes.get(found.status, "already_captured"))
+
+    def _refund(self, task: GatewayTask) -> GatewayResult:
+        found = self.books[task.reference]
+        refunded = found.refunded_minor + task.amount_minor
+        if found.status not in _TOOK_MONEY or refunded > found.captured_minor:
+            return Refused("amount_too_large")
+        whole = refunded == found.captured_minor
+        status = TransactionStatus.REFUNDED if whole else TransactionStatus.PARTIALLY_REFUNDED
+        return self._book(replace(found, status=status, refunded_minor=refunded))
+
+    def _book(self, transaction: Transaction) -> GatewayResult:
+        self.books[transaction.reference] = transaction
+        return Answered(transaction)
+
+
+def _held(transaction: Transaction) -> Transaction:
+    now = datetime.now(UTC)
+    return replace(
+        transaction,
+        status=TransactionStatus.AUTHORIZED,
+        authorized_at=now,
+        capture_before=now + timedelta(days=9),
+    )
+
+
+TIMEOUT = Unknown("ReadTimeout")
+"""What the client makes of an answer that never came."""
