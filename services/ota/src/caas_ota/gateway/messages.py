@@ -102,7 +102,7 @@ def command_to_send(command: Command, activation: Activation) -> VehicleCommand:
         vehicle_id=command.vehicle_id,
         kind=command.kind,
         service_code=activation.service_code,
-        configuration=dict(activation.configuration) if is_activate else {},
+        configuration=dict(sorted(activation.configuration.items())) if is_activate else {},
         nonce=command.nonce,
         counter=command.counter,
         not_after=_rfc3339(activation.not_after) if is_activate else None,
