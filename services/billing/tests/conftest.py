@@ -1,5 +1,8 @@
 """Fixtures of billing's tests."""
 
+import logging
+import os
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +10,14 @@ import pytest
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.plugin import MakeDatabase
 from services.billing.tests.running import MailSink, a_billing
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Randomness whose seed a failing test shows; `CAAS_TEST_SEED` repeats a run."""
+    seed = int(os.environ.get("CAAS_TEST_SEED") or random.randrange(10**9))
+    logging.getLogger(__name__).warning("seed: CAAS_TEST_SEED=%d", seed)
+    return random.Random(seed)
 
 
 @pytest.fixture

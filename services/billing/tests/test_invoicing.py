@@ -66,17 +66,14 @@ async def test_the_same_facts_under_new_message_ids_change_nothing(billing: Harn
     assert await billing.parked() == []
 
 
-async def test_any_order_of_many_facts_gives_each_purchase_one_number(billing: Harness) -> None:
-    seed = random.randrange(10**9)
-    print(f"seed {seed}")
-    shuffled = random.Random(seed)
-    purchases = [a_purchase(price_minor=shuffled.randrange(1, 10**6)) for _ in range(60)]
+async def test_any_order_of_many_facts_gives_each_purchase_one_number(billing: Harness, chance: random.Random) -> None:
+    purchases = [a_purchase(price_minor=chance.randrange(1, 10**6)) for _ in range(60)]
     facts = [*purchases, *[a_capture(purchase) for purchase in purchases]]
-    facts += shuffled.sample(facts, 20)
-    shuffled.shuffle(facts)
+    facts += chance.sample(facts, 20)
+    chance.shuffle(facts)
 
     while facts:
-        size = shuffled.randrange(1, 30)
+        size = chance.randrange(1, 30)
         await billing.receive(*facts[:size])
         del facts[:size]
 

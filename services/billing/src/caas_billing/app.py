@@ -10,6 +10,7 @@ from caas_billing.handlers import HANDLERS, MAIL, TYPESET, effects
 from caas_billing.http import documents_router, operators_router
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents
+from caas_chassis.auth import TokenVerifier
 from caas_chassis.main import run
 from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
@@ -29,13 +30,13 @@ def build(settings: BillingSettings) -> FastAPI:
     return app_of(runtime_of(settings), settings)
 
 
-def app_of(runtime: Runtime, settings: BillingSettings) -> FastAPI:
-    """The HTTP application of a runtime."""
+def app_of(runtime: Runtime, settings: BillingSettings, *, verifier: TokenVerifier | None = None) -> FastAPI:
+    """The HTTP application of a runtime; tokens are verified as the settings say, unless by `verifier`."""
     routers = [
         documents_router(runtime, document_wait_s=settings.document_wait_s),
         operators_router(runtime),
     ]
-    return create_app(runtime, routers)
+    return create_app(runtime, routers, verifier=verifier)
 
 
 def runtime_of(settings: BillingSettings) -> Runtime:
