@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from caas_chassis.cause import Cause
 from caas_chassis.ids import new_id
 from caas_chassis.runtime import Runtime
@@ -14,8 +16,6 @@ from caas_chassis.settings import ServiceSettings
 from caas_chassis.testing.harness import Harness
 from caas_contracts.orders import VehicleRegistered
 from caas_contracts.ota import ActivateService, CancelActivation, ConfigurationValue, DeactivateService
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from caas_ota.app import service_of
 from caas_ota.domain.policy import Policy, RetrySchedule
 from caas_ota.gateway.messages import Inbound, VehicleCommand
@@ -129,7 +129,7 @@ class Ota:
 
     async def activating(self, vehicle: SigningVehicle, **content: object) -> ActivateService:
         """An activation whose first command was sent."""
-        message = an_activation(vehicle, self.now, **content)
+        message = an_activation(vehicle.vehicle_id, self.now, **content)
         await self.harness.receive(message)
         await self.harness.run_effects()
         return message
@@ -150,9 +150,7 @@ class Ota:
         command: VehicleCommand | None = None,
     ) -> None:
         """The vehicle's signed answer, by default to the command sent last."""
-        answer = vehicle.answer(
-            command or self.last, status, reason=reason, permanent=permanent, applied_at=self.now
-        )
+        answer = vehicle.answer(command or self.last, status, reason=reason, permanent=permanent, applied_at=self.now)
         await self.hear(vehicle.says(answer))
 
     async def silence(self, times: int = 1) -> None:
@@ -181,12 +179,12 @@ async def migrate(database_url: str) -> None:
     await runtime.database.close()
 
 
-def an_activation(vehicle: SigningVehicle, now: datetime, **content: object) -> ActivateService:
+def an_activation(vehicle_id: str, now: datetime, **content: object) -> ActivateService:
     values: dict[str, object] = {
         "activation_id": new_id(),
         "purchase_id": new_id(),
         "payment_id": new_id(),
-        "vehicle_id": vehicle.vehicle_id,
+        "vehicle_id": vehicle_id,
         "service_code": "heated-seats",
         "configuration": {"heated_seats": True, "level": 3},
         "not_after": now + timedelta(minutes=30),

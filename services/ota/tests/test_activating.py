@@ -5,7 +5,6 @@ from datetime import timedelta
 from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.ota import ActivationFailed, ServiceActivated
 from caas_contracts.payments import VoidGround
-
 from services.ota.tests.builders import Ota, SigningVehicle, a_cancellation, an_activation
 
 
@@ -154,9 +153,7 @@ async def test_applied_after_the_limit_is_no_success_and_becomes_a_late_one(ota:
     vehicle = await ota.registered_vehicle()
     message = await ota.activating(vehicle)
     sent = ota.last
-    too_late = vehicle.says(
-        vehicle.answer(sent, "applied", applied_at=message.not_after + timedelta(seconds=1))
-    )
+    too_late = vehicle.says(vehicle.answer(sent, "applied", applied_at=message.not_after + timedelta(seconds=1)))
     await ota.hear(too_late)
     assert not await ota.harness.published(ServiceActivated)
     await ota.harness.move_clock(timedelta(minutes=40))
@@ -220,7 +217,7 @@ async def test_a_busy_answer_that_crosses_the_cancel_starts_nothing_new(ota: Ota
 
 async def test_cancelling_what_does_not_exist_parks_the_message(ota: Ota) -> None:
     vehicle = await ota.registered_vehicle()
-    await ota.harness.receive(a_cancellation(an_activation(vehicle, ota.now)))
+    await ota.harness.receive(a_cancellation(an_activation(vehicle.vehicle_id, ota.now)))
     (parked,) = await ota.harness.parked()
     assert "unknown_activation" in parked["detail"]
 

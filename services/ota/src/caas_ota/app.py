@@ -1,6 +1,8 @@
 """Builds the ota service: the one place where settings become parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 
 from fastapi import FastAPI
 
@@ -11,6 +13,7 @@ from caas_chassis.main import run
 from caas_chassis.processing import OpenTransaction
 from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
+from caas_chassis.transaction import Tx
 from caas_chassis.web import create_app
 from caas_ota.domain.policy import Policy, RetrySchedule
 from caas_ota.gateway.link import BrokerAddress, VehicleLink
@@ -21,48 +24,40 @@ from caas_ota.http import router_of
 from caas_ota.settings import OtaSettings, duration, durations
 
 NAME = "ota"
-_FROM_VEHICLES = ("vehicles",)
-
-
-class VehicleIntake:
-    """Where messages from vehicles enter: each batch in one transaction."""
-
-    def __init__(self, transaction: OpenTransaction, policy: Policy) -> None:
-        self._transaction = transaction
-        self._policy = policy
-
-    async def receive(self, inbound: Sequence[Inbound]) -> None:
-        """Store and apply a batch."""
-        async with self._transaction(Cause.of_person("vehicles"), _FROM_VEHICLES) as tx:
-            await take_in(inbound, tx=tx, policy=self._policy)
-
-    async def set_aside(self, message: Inbound) -> None:
-        """Keep a message that cannot be applied."""
-        async with self._transaction(Cause.of_person("vehicles"), _FROM_VEHICLES) as tx:
-            await set_aside(message, tx=tx)
 
 
 class LinkedVehicles:
-    """The vehicles by way of the MQTT link, which exists once the runtime has built it."""
+    """The vehicles by way of the MQTT link: each batch of theirs is one transaction."""
 
-    def __init__(self, address: BrokerAddress, policy: Policy, clock: BusinessClock) -> None:
-        self._address = address
+    def __init__(self, address: BrokerAddress, policy: Policy, now: Callable[[], datetime]) -> None:
+        self.link = VehicleLink(address, self._receive, self._set_aside, now)
         self._policy = policy
-        self._clock = clock
-        self._link: VehicleLink | None = None
+        self._transaction: OpenTransaction | None = None
 
     def build(self, transaction: OpenTransaction) -> Loop:
-        """The loop that keeps the link up."""
-        intake = VehicleIntake(transaction, self._policy)
-        self._link = VehicleLink(self._address, intake.receive, intake.set_aside, self._clock.now)
-        return self._link
+        """The loop that keeps the link up, storing with this runtime's transactions."""
+        self._transaction = transaction
+        return self.link
 
     async def publish(self, commands: Sequence[VehicleCommand]) -> Publication:
-        """Send by the link; nothing goes out before it is built."""
-        return Publication(frozenset()) if self._link is None else await self._link.publish(commands)
+        """Send by the link."""
+        return await self.link.publish(commands)
+
+    async def _receive(self, inbound: Sequence[Inbound]) -> None:
+        async with self._open() as tx:
+            await take_in(inbound, tx=tx, policy=self._policy)
+
+    async def _set_aside(self, message: Inbound) -> None:
+        async with self._open() as tx:
+            await set_aside(message, tx=tx)
+
+    def _open(self) -> AbstractAsyncContextManager[Tx]:
+        if self._transaction is None:
+            raise AssertionError("the link was started without a runtime")
+        return self._transaction(Cause.of_person("vehicles"), ("vehicles",))
 
 
-def service_of(vehicles: Vehicles, policy: Policy, loops: Sequence["LinkedVehicles"] = ()) -> Service:
+def service_of(vehicles: Vehicles, policy: Policy, loops: Sequence[LinkedVehicles] = ()) -> Service:
     """The service over any way to the vehicles."""
     return Service(
         name=NAME,
@@ -101,7 +96,7 @@ def build(settings: OtaSettings) -> FastAPI:
         tls=settings.mqtt_tls,
         shared_group=settings.mqtt_shared_group,
     )
-    vehicles = LinkedVehicles(address, policy, clock)
+    vehicles = LinkedVehicles(address, policy, clock.now)
     runtime = Runtime(service_of(vehicles, policy, [vehicles]), settings, clock)
     return create_app(runtime, [router_of(runtime)])
 
