@@ -182,9 +182,7 @@ def payment_captured(purchase: Purchase, activated_at: datetime | None = None) -
     )
 
 
-def settlement_failed(
-    purchase: Purchase, stage: SettlementStage = SettlementStage.CAPTURE
-) -> PaymentSettlementFailed:
+def settlement_failed(purchase: Purchase, stage: SettlementStage = SettlementStage.CAPTURE) -> PaymentSettlementFailed:
     return PaymentSettlementFailed(
         payment_id=purchase.payment_id,
         purpose=PaymentPurpose.SERVICE,
@@ -214,9 +212,7 @@ def payment_voided(
     )
 
 
-def service_activated(
-    purchase: Purchase, *, applied_at: datetime = NOW, late: bool = False
-) -> ServiceActivated:
+def service_activated(purchase: Purchase, *, applied_at: datetime = NOW, late: bool = False) -> ServiceActivated:
     return ServiceActivated(
         activation_id=purchase.activation_id,
         purchase_id=purchase.purchase_id,

@@ -84,9 +84,7 @@ async def test_the_hold_limits_how_late_an_activation_may_be(harness: Harness) -
     assert activate.not_after == soon
 
 
-async def test_activated_and_captured_makes_the_purchase_active(
-    harness: Harness, mailer: PlayedMailer
-) -> None:
+async def test_activated_and_captured_makes_the_purchase_active(harness: Harness, mailer: PlayedMailer) -> None:
     purchase = await activating(harness)  # SVC-4
     await harness.receive(service_activated(purchase), payment_captured(purchase))
     await harness.run_effects()
@@ -116,9 +114,7 @@ async def test_a_capture_that_names_the_activation_needs_nothing_else(harness: H
     assert len(await harness.published(PurchaseActivated)) == 1
 
 
-async def test_a_failed_capture_leaves_the_service_with_the_customer(
-    harness: Harness, mailer: PlayedMailer
-) -> None:
+async def test_a_failed_capture_leaves_the_service_with_the_customer(harness: Harness, mailer: PlayedMailer) -> None:
     purchase = await activating(harness)  # SVC-8
     await harness.receive(service_activated(purchase), settlement_failed(purchase))
     await harness.run_effects()
@@ -222,9 +218,7 @@ async def test_an_answer_of_the_gate_after_a_cancellation_changes_nothing(harnes
     assert await harness.published(AuthorizePayment) == []
 
 
-async def test_cancelling_before_the_activation_gives_the_payment_up(
-    harness: Harness, mailer: PlayedMailer
-) -> None:
+async def test_cancelling_before_the_activation_gives_the_payment_up(harness: Harness, mailer: PlayedMailer) -> None:
     purchase = await placed(harness)  # SVC-11
     await harness.receive(cancel_purchase(purchase), cancel_purchase(purchase))
     assert len(await harness.published(CancelPayment)) == 1
@@ -342,9 +336,7 @@ async def test_an_invoice_is_listed_once_and_not_mailed_twice(harness: Harness, 
     assert rows[0]["subject"] == "Factura S-2026-000001 de Sonido prémium"
 
 
-async def test_alerts_of_every_service_are_mailed_to_operations_once(
-    harness: Harness, mailer: PlayedMailer
-) -> None:
+async def test_alerts_of_every_service_are_mailed_to_operations_once(harness: Harness, mailer: PlayedMailer) -> None:
     alert = alert_raised()  # NOT-2
     await harness.receive(alert, alert_raised("pay-2"))
     await harness.receive_again(alert)
@@ -367,9 +359,7 @@ async def test_a_deferred_mail_is_sent_again_as_the_same_mail(harness: Harness, 
     assert (row["notification_id"], row["state"]) == (mail.mail_id, "sent")
 
 
-async def test_a_refused_mail_is_marked_and_operations_are_told(
-    harness: Harness, mailer: PlayedMailer
-) -> None:
+async def test_a_refused_mail_is_marked_and_operations_are_told(harness: Harness, mailer: PlayedMailer) -> None:
     mailer.outcomes = [Rejected("550")]
     purchase = await placed(harness)
     await harness.receive(payment_failed(purchase))

@@ -59,10 +59,10 @@ CREATE TABLE purchases (
     CONSTRAINT activation_or_cancelled_payment CHECK (activation_not_after IS NULL OR payment_cancelled_at IS NULL),
     -- SVC-4, SVC-8: active means delivered, and paid or written off.
     CONSTRAINT active_is_delivered_and_settled CHECK (status NOT IN ('active', 'expired')
-        OR (activated_at IS NOT NULL AND money IN ('captured', 'written_off'))),
+        OR (activated_at IS NOT NULL AND money IS NOT NULL AND money IN ('captured', 'written_off'))),
     -- SVC-5, SVC-7: what ended without the service was never charged.
     CONSTRAINT ended_without_service_is_free CHECK (status NOT IN ('failed', 'declined', 'blocked', 'cancelled')
-        OR money IN ('voided', 'never_held'))
+        OR (money IS NOT NULL AND money IN ('voided', 'never_held')))
 ) WITH (fillfactor = 75);
 COMMENT ON TABLE purchases IS 'Purchases of one-time services and what is known of their payment and activation.';
 COMMENT ON COLUMN purchases.consent_at IS 'DES-8: when the customer consented to immediate performance.';

@@ -1,0 +1,114 @@
+"""Whatever arrives in whatever order, twice or not, on a real PostgreSQL: one allowed end (SVC-4 to SVC-11)."""
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from caas_chassis.ids import new_id
+from caas_chassis.testing.harness import Harness
+from caas_contracts.message import Message
+from caas_contracts.payments import DeliveryDecision
+from caas_orders.domain.purchase import Purchase
+from caas_orders.domain.status import PurchaseStatus
+from services.orders.tests.builders import (
+    a_vehicle,
+    activation_failed,
+    cancel_purchase,
+    payment_abandoned,
+    payment_authorized,
+    payment_captured,
+    payment_failed,
+    payment_voided,
+    place_purchase,
+    registered,
+    service_activated,
+    settlement_failed,
+    stored,
+)
+from services.orders.tests.world import Fact, Move, World
+
+
+def message_of(fact: Fact, purchase: Purchase) -> Message:
+    """The fact as its message."""
+    messages: dict[Fact, Message] = {
+        Fact.AUTHORIZED: payment_authorized(purchase),
+        Fact.DELIVERY_REFUSED: payment_authorized(purchase, DeliveryDecision.REFUSE),
+        Fact.DECLINED: payment_failed(purchase),
+        Fact.ABANDONED: payment_abandoned(purchase),
+        Fact.CAPTURED: payment_captured(purchase),
+        Fact.CAPTURE_LOST: settlement_failed(purchase),
+        Fact.VOIDED: payment_voided(purchase),
+        Fact.ACTIVATED: service_activated(purchase),
+        Fact.ACTIVATED_LATE: service_activated(purchase, late=True),
+        Fact.ACTIVATION_FAILED: activation_failed(purchase),
+    }
+    return messages[fact]
+
+
+# Every example buys for a vehicle of its own, so that they can share one database.
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_every_ordering_ends_in_one_allowed_state(harness: Harness, data: st.DataObject) -> None:
+    vehicle = a_vehicle(f"veh-{new_id()}")
+    await registered(harness, vehicle)
+    await harness.take()
+    command = place_purchase(vehicle_id=vehicle.vehicle_id)
+    await harness.receive(command)
+    purchase = await stored(harness, command.purchase_id)
+    world = World().asked(await harness.take())
+    delivered: list[Message] = [command]
+    while moves := _choices(world):
+        move = data.draw(st.sampled_from(moves))
+        if move is None:
+            break
+        world, messages = _moved(world, move, purchase)
+        if data.draw(st.booleans()):
+            messages = [*messages, data.draw(st.sampled_from(delivered))]
+        await _deliver(harness, messages, delivered)
+        world = world.asked(await harness.take())
+    await _assert_allowed_end(harness, purchase, world)
+
+
+def _choices(world: World) -> list[Move | None]:
+    """The moves of the others, and the customer's: to cancel, or to leave it at the end."""
+    moves: list[Move | None] = [*world.moves()]
+    if not world.cancelled:
+        moves.append(Move.CANCEL)
+    return moves if world.moves() else [*moves, None]
+
+
+def _moved(world: World, move: Move, purchase: Purchase) -> tuple[World, list[Message]]:
+    match move:
+        case Move.TELL_PAYMENT:
+            told = message_of(world.from_payments[0], purchase)
+            return replace(world, from_payments=world.from_payments[1:]), [told]
+        case Move.TELL_ACTIVATION:
+            told = message_of(world.from_ota[0], purchase)
+            return replace(world, from_ota=world.from_ota[1:]), [told]
+        case Move.CANCEL:
+            return replace(world, cancelled=True), [cancel_purchase(purchase)]
+        case _:
+            return world.after(move), []
+
+
+async def _deliver(harness: Harness, messages: list[Message], delivered: list[Message]) -> None:
+    for message in messages:
+        if any(message is old for old in delivered):
+            await harness.receive_again(message)
+        else:
+            await harness.receive(message)
+            delivered.append(message)
+
+
+async def _assert_allowed_end(harness: Harness, purchase: Purchase, world: World) -> None:
+    end = await stored(harness, purchase.purchase_id)
+    if end.cancelled_at is None:  # It came too late, and was refused.
+        world = replace(world, cancelled=False)
+    assert end.status in world.allowed_ends(), (end, world)
+    assert end.charged == (world.money == "captured")
+    assert world.in_the_car == (end.status is PurchaseStatus.ACTIVE)
+    async with harness.transaction() as tx:
+        told = await tx.fetch("SELECT kind FROM notifications WHERE purchase_id = $1", purchase.purchase_id)
+    assert len(told) == 1, "the customer is told of the outcome, once (NOT-1)"
+    assert await harness.parked() == []
