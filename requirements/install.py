@@ -90,9 +90,10 @@ def install_requirements() -> None:
     say("installing the locked packages")
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     run([*pip, "-r", str(UV_REQUIREMENTS)], "installing uv")
-    uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON), "--require-hashes"]
+    # A company's own certificate authority is known to its machines, not to uv.
+    uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON), "--system-certs"]
     try:
-        run([*uv, "-r", str(REQUIREMENTS)], "installing with uv")
+        run([*uv, "--require-hashes", "-r", str(REQUIREMENTS)], "installing with uv")
     except SetupError as error:
         say(f"{error}\n[setup] trying again with pip, which takes about a minute")
         run([*pip, "-r", str(REQUIREMENTS)], "installing with pip")

@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -50,12 +52,17 @@ def normalized(requirement: str) -> str:
 COMPANIONS = {"pydantic-core": "pydantic", "starlette": "fastapi"}
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
 def providers(module: str) -> set[str]:
     """The distributions that an import of `module` may come from."""
     top = module.split(".", maxsplit=1)[0]
     if top.startswith("caas_"):
         return {normalized(top)}
-    found = {normalized(each) for each in packages_distributions().get(top, [])}
+    found = {normalized(each) for each in installed().get(top, [])}
     return found | {COMPANIONS[each] for each in found if each in COMPANIONS}
 
 
