@@ -1,10 +1,13 @@
 """The one place that builds the reconciliation process."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from caas_chassis.loops import Loop
 from caas_chassis.main import run
@@ -25,11 +28,19 @@ def main() -> None:
     run(ReconciliationSettings, build)
 
 
-def build(settings: ReconciliationSettings) -> FastAPI:
-    """The application, with its partner as the settings say."""
-    feed = GatewaySettlements(_gateway_client(settings), settings.gateway_api_key.get_secret_value())
-    runtime = Runtime(build_service(settings, feed), settings)
-    return create_app(runtime, [runs.router_of(runtime), cases.router_of(runtime), ledger.router_of(runtime)])
+def build(settings: ReconciliationSettings, *, feed: SettlementFeed | None = None) -> FastAPI:
+    """The application; `feed` takes the place of the gateway over HTTP, for a partner in the same process."""
+    client = _gateway_client(settings)
+    partner = feed or GatewaySettlements(client, settings.gateway_api_key.get_secret_value())
+    runtime = Runtime(build_service(settings, partner), settings)
+    app = create_app(runtime, routers_of(runtime))
+    _close_at_the_end(app, client)
+    return app
+
+
+def routers_of(runtime: Runtime) -> list[APIRouter]:
+    """Everything that operators may ask."""
+    return [runs.router_of(runtime), cases.router_of(runtime), ledger.router_of(runtime)]
 
 
 def build_service(settings: ReconciliationSettings, feed: SettlementFeed) -> Service:
@@ -68,3 +79,18 @@ def _gateway_client(settings: ReconciliationSettings) -> httpx.AsyncClient:
         timeout=settings.gateway_timeout_s,
         limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
     )
+
+
+def _close_at_the_end(app: FastAPI, client: httpx.AsyncClient) -> None:
+    """Close the connections to the gateway after the runtime has recorded the last page."""
+    serve = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(served: FastAPI) -> AsyncIterator[Any]:
+        try:
+            async with serve(served) as state:
+                yield state
+        finally:
+            await client.aclose()
+
+    app.router.lifespan_context = lifespan

@@ -99,10 +99,12 @@ _COLUMNS: Final = tuple(field.name for field in fields(SettlementLine))
 
 async def store_lines(lines: Sequence[SettlementLine], *, run_id: UUID, tx: Tx) -> tuple[int, list[Finding]]:
     """Keep the lines we did not have. Returns how many are new, and the lines that the gateway has changed."""
-    given = {line.line_id: line for line in lines}
-    columns = [[getattr(line, name) for line in given.values()] for name in _COLUMNS]
+    first: dict[str, SettlementLine] = {}
+    restated = [line for line in lines if first.setdefault(line.line_id, line) != line]
+    columns = [[getattr(line, name) for line in first.values()] for name in _COLUMNS]
     rows = await tx.fetch(STORE_LINES, *columns, run_id, tx.now)
-    changed = [_changed(given[row["line_id"]], row["difference_minor"]) for row in rows if row["changed"]]
+    changed = [_changed(first[row["line_id"]], row["difference_minor"]) for row in rows if row["changed"]]
+    changed += [_changed(line, line.gross_minor - first[line.line_id].gross_minor) for line in restated]
     return sum(row["is_new"] for row in rows), changed
 
 

@@ -1,0 +1,187 @@
+"""Messages, settlement lines and settings with everything filled in; tests name only what they are about."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from caas_contracts.billing import CreditNoteIssued, InvoiceIssued, InvoiceKind, VatAmount
+from caas_contracts.money import Money
+from caas_contracts.orders import PurchaseKind, PurchasePlaced
+from caas_contracts.payments import (
+    ChargebackReceived,
+    PaymentCaptured,
+    PaymentPurpose,
+    PaymentRefunded,
+    PaymentSettlementFailed,
+    SettlementStage,
+)
+from caas_reconciliation.domain.facts import vat_included
+from caas_reconciliation.domain.settlement import SettlementLine
+from caas_reconciliation.settings import ReconciliationSettings
+
+AN_INSTANT = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
+PRICE_MINOR = 1999
+VAT_BP = 2100
+
+
+def euros(amount_minor: int) -> Money:
+    return Money(amount_minor=amount_minor, currency="EUR")
+
+
+def settings_for(url: str, **given: Any) -> ReconciliationSettings:
+    fields = {"database_url": url, "gateway_url": "http://127.0.0.1:1", "gateway_api_key": "key"} | given
+    return ReconciliationSettings(**fields)
+
+
+def a_purchase(payment_id: UUID, *, price_minor: int = PRICE_MINOR) -> PurchasePlaced:
+    return PurchasePlaced(
+        purchase_id=UUID(int=payment_id.int ^ 1),
+        customer_id="customer-1",
+        vehicle_id="vehicle-1",
+        service_code="heated-seats",
+        price=euros(price_minor),
+        occurred_at=AN_INSTANT,
+        kind=PurchaseKind.PERMANENT,
+        vat_rate_bp=VAT_BP,
+        service_name="Heated seats",
+        customer_name="Ana",
+        customer_email="ana@example.com",
+        payment_id=payment_id,
+        activation_id=uuid4(),
+    )
+
+
+def a_capture(
+    payment_id: UUID | None = None, *, amount: Money | None = None, at: datetime = AN_INSTANT
+) -> PaymentCaptured:
+    payment = payment_id or uuid4()
+    captured = amount or euros(PRICE_MINOR)
+    return PaymentCaptured(
+        **_payment(payment, captured, at),
+        captured=captured,
+        activation_id=uuid4(),
+        proof_id=uuid4(),
+        gateway_transaction_id=transaction_of(payment),
+        vehicle_id="vehicle-1",
+        service_code="heated-seats",
+    )
+
+
+def a_failed_settlement(
+    payment_id: UUID, stage: SettlementStage = SettlementStage.CAPTURE, *, lost_minor: int = PRICE_MINOR
+) -> PaymentSettlementFailed:
+    lost = euros(lost_minor)
+    return PaymentSettlementFailed(
+        **_payment(payment_id, lost, AN_INSTANT), stage=stage, lost=lost, reason="capture_failed"
+    )
+
+
+def a_refund(
+    payment_id: UUID, refunded_minor: int, *, refund_id: UUID | None = None, at: datetime = AN_INSTANT
+) -> PaymentRefunded:
+    return PaymentRefunded(
+        **_payment(payment_id, euros(PRICE_MINOR), at),
+        refund_id=refund_id or uuid4(),
+        refunded=euros(refunded_minor),
+        refunded_total=euros(refunded_minor),
+        reason="withdrawal",
+    )
+
+
+def a_chargeback(payment_id: UUID, *, disputed_minor: int = PRICE_MINOR) -> ChargebackReceived:
+    return ChargebackReceived(
+        **_payment(payment_id, euros(PRICE_MINOR), AN_INSTANT),
+        chargeback_id=f"cb_{payment_id.hex}",
+        disputed=euros(disputed_minor),
+        reason="fraudulent",
+    )
+
+
+def an_invoice(payment_id: UUID, *, total_minor: int = PRICE_MINOR) -> InvoiceIssued:
+    return InvoiceIssued(
+        invoice_id=UUID(int=payment_id.int ^ 2),
+        number="S-2026-000001",
+        kind=InvoiceKind.SERVICE,
+        customer_id="customer-1",
+        subject_id=UUID(int=payment_id.int ^ 1),
+        payment_id=payment_id,
+        vat=[_vat(total_minor)],
+        total=euros(total_minor),
+        issued_at=AN_INSTANT,
+        document_url="/invoices/1/document",
+    )
+
+
+def a_credit_note(refund: PaymentRefunded) -> CreditNoteIssued:
+    return CreditNoteIssued(
+        credit_note_id=UUID(int=refund.refund_id.int ^ 3),
+        number="R-2026-000001",
+        invoice_id=UUID(int=refund.payment_id.int ^ 2),
+        invoice_number="S-2026-000001",
+        customer_id="customer-1",
+        subject_id=refund.subject_id,
+        payment_id=refund.payment_id,
+        refund_id=refund.refund_id,
+        vat=[_vat(refund.refunded.amount_minor)],
+        total=refund.refunded,
+        reason="withdrawal",
+        issued_at=AN_INSTANT,
+        document_url="/credit-notes/1/document",
+    )
+
+
+def transaction_of(payment_id: UUID) -> str:
+    """The gateway's id of the payment's transaction."""
+    return f"txn_{payment_id.hex}"
+
+
+def fee_of(gross_minor: int) -> int:
+    """What the sandbox gateway keeps of a capture."""
+    return (gross_minor * 14 + 500) // 1000 + 25
+
+
+def a_line(payment_id: UUID, gross_minor: int = PRICE_MINOR, **given: Any) -> SettlementLine:
+    """A capture's line, as the gateway states it; `given` replaces any field."""
+    fields: dict[str, Any] = {
+        "line_id": f"stl_{uuid4().hex}",
+        "transaction_id": transaction_of(payment_id),
+        "reference": str(payment_id),
+        "operation_reference": None,
+        "kind": "capture",
+        "gross_minor": gross_minor,
+        "fee_minor": fee_of(gross_minor),
+        "currency": "EUR",
+        "settled_on": date(2026, 3, 5),
+        "payout_id": "po_20260305_EUR",
+        "raw": "{}",
+    } | given
+    fields.setdefault("net_minor", fields["gross_minor"] - fields["fee_minor"])
+    return SettlementLine(**fields)
+
+
+def a_refund_line(refund: PaymentRefunded, **given: Any) -> SettlementLine:
+    fields = {"kind": "refund", "fee_minor": 0, "operation_reference": str(refund.refund_id)} | given
+    return a_line(refund.payment_id, -refund.refunded.amount_minor, **fields)
+
+
+def chargeback_lines(payment_id: UUID, gross_minor: int = PRICE_MINOR) -> list[SettlementLine]:
+    return [
+        a_line(payment_id, -gross_minor, kind="chargeback", fee_minor=0),
+        a_line(payment_id, 0, kind="chargeback_fee", fee_minor=1500),
+    ]
+
+
+def _payment(payment_id: UUID, amount: Money, at: datetime) -> dict[str, Any]:
+    return {
+        "payment_id": payment_id,
+        "purpose": PaymentPurpose.SERVICE,
+        "customer_id": "customer-1",
+        "subject_id": UUID(int=payment_id.int ^ 1),
+        "amount": amount,
+        "occurred_at": at,
+    }
+
+
+def _vat(total_minor: int) -> VatAmount:
+    vat_minor = vat_included(total_minor, VAT_BP)
+    return VatAmount(rate_bp=VAT_BP, base=euros(total_minor - vat_minor), vat=euros(vat_minor))
