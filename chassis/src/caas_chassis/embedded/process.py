@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -58,8 +58,18 @@ class ServerProcess:
             return None
         return record if self._is_alive(record) else None
 
-    def spawn(self, command: Sequence[str | Path], *, port: int, cwd: Path) -> None:
-        """Start `command` in a session of its own, its output appended to the log."""
+    def spawn(
+        self,
+        command: Sequence[str | Path],
+        *,
+        port: int,
+        cwd: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start `command` in a session of its own, its output appended to the log.
+
+        `environment` None means this process's own.
+        """
         with self.log_path.open("ab") as log:
             self._child = subprocess.Popen(
                 [str(part) for part in command],
@@ -67,6 +77,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
+                env=environment,
                 start_new_session=True,
             )
         created_at_s = psutil.Process(self._child.pid).create_time()
@@ -97,11 +108,15 @@ class ServerProcess:
             time.sleep(POLL_S)
         return False
 
-    def signal_and_wait(self, signal_number: signal.Signals, *, timeout_s: float) -> bool:
-        """Signal the process, if there is one, and say whether it ended within `timeout_s`."""
+    def send_signal(self, signal_number: signal.Signals) -> None:
+        """Signal the process, if there is one, and do not wait."""
         record = self.record()
         if record is not None:
             os.kill(record.pid, signal_number)
+
+    def signal_and_wait(self, signal_number: signal.Signals, *, timeout_s: float) -> bool:
+        """Signal the process, if there is one, and say whether it ended within `timeout_s`."""
+        self.send_signal(signal_number)
         deadline = time.monotonic() + timeout_s
         while self.record() is not None:
             if time.monotonic() >= deadline:

@@ -1,0 +1,128 @@
+"""What the demo does through the public interfaces: registering, buying, cancelling, moving time, reconciling."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import httpx
+
+from caas_local.demo.scenarios import Sale
+from caas_local.layout import Layout
+from caas_local.tokens import fetch_token
+
+CONCURRENCY: Final = 16
+_EQUIPMENT: Final = ["seat-heating", "front-radar", "front-camera", "tow-bar"]
+
+
+class Actors:
+    """Operators and customers, each with a token of their own, speaking HTTP to the services."""
+
+    def __init__(self, layout: Layout, client: httpx.AsyncClient) -> None:
+        self._layout = layout
+        self._client = client
+        self._tokens: dict[str, str] = {}
+        self._limit = asyncio.Semaphore(CONCURRENCY)
+
+    async def register(self, sales: Sequence[Sale], advance: Callable[[], None]) -> None:
+        """Tell the sandbox how each car and its maintenance behave, and orders who owns it."""
+        cars = [{"vehicle_id": sale.vehicle_id, "behaviour": sale.scenario.behaviour} for sale in sales]
+        response = await self._client.post(f"{self._layout.url('vehicles')}/vehicles/batch", json=cars)
+        keys = {car["vehicle_id"]: car["public_key"] for car in _ok(response).json()}
+        await _in_parallel([self._register_maintenance(sale) for sale in sales])
+        customers = sorted({sale.customer_id for sale in sales})
+        await _in_parallel([self._register_customer(customer) for customer in customers])
+
+        async def register_car(sale: Sale) -> None:
+            await self._register_vehicle(sale, keys[sale.vehicle_id])
+            advance()
+
+        await _in_parallel([register_car(sale) for sale in sales])
+
+    async def buy(self, sale: Sale) -> str:
+        """Place the purchase as its customer; returns its id. Sent twice: the second answer must be the same."""
+        headers = {**await self._as("customer", sale.customer_id), "Idempotency-Key": f"demo-{sale.number}"}
+        body = {
+            "vehicle_id": sale.vehicle_id,
+            "service_code": sale.service_code,
+            "kind": "temporary" if sale.duration_days else "permanent",
+            "duration_days": sale.duration_days,
+            "payment_method": f"{sale.scenario.card}:{sale.customer_id}",
+            "immediate_performance_consent": True,
+        }
+        async with self._limit:
+            url = f"{self._layout.url('orders')}/purchases"
+            first = _ok(await self._client.post(url, json=body, headers=headers)).json()
+            if sale.number % 10 == 0:
+                again = _ok(await self._client.post(url, json=body, headers=headers)).json()
+                if again["purchase_id"] != first["purchase_id"]:
+                    raise AssertionError("the same Idempotency-Key made two purchases")
+        return str(first["purchase_id"])
+
+    async def cancel(self, sale: Sale, purchase_id: str) -> None:
+        """Give the purchase up, as its customer."""
+        headers = await self._as("customer", sale.customer_id)
+        url = f"{self._layout.url('orders')}/purchases/{purchase_id}/cancellation"
+        _ok(await self._client.post(url, json={}, headers=headers))
+
+    async def reconcile(self) -> dict[str, Any]:
+        """Run the reconciliation to its end; returns its report."""
+        headers = {**await self._as("operator", "demo"), "Prefer": "wait=30"}
+        url = f"{self._layout.url('reconciliation')}/runs"
+        run = _ok(await self._client.post(url, headers=headers, timeout=40.0)).json()
+        report = _ok(await self._client.get(f"{url}/{run['run_id']}/report", headers=headers)).json()
+        assert isinstance(report, dict)
+        return report
+
+    async def read(self, service: str, path: str) -> Any:
+        """What an operator sees at a path of a service."""
+        headers = await self._as("operator", "demo")
+        return _ok(await self._client.get(f"{self._layout.url(service)}{path}", headers=headers)).json()
+
+    async def partner(self, partner: str, path: str) -> Any:
+        """A page of a partner's own books."""
+        return _ok(await self._client.get(f"{self._layout.url(partner)}{path}")).json()
+
+    async def _register_maintenance(self, sale: Sale) -> None:
+        async with self._limit:
+            url = f"{self._layout.url('vss')}/vehicles/{sale.vehicle_id}"
+            _ok(await self._client.put(url, json={"state": sale.scenario.maintenance}))
+
+    async def _register_customer(self, customer_id: str) -> None:
+        async with self._limit:
+            body = {
+                "name": f"Customer {customer_id}",
+                "email": f"{customer_id.lower()}@customers.example",
+                "language": "en" if customer_id.endswith(("1", "3")) else "es",
+            }
+            url = f"{self._layout.url('orders')}/customers/{customer_id}"
+            _ok(await self._client.put(url, json=body, headers=await self._as("operator", "demo")))
+
+    async def _register_vehicle(self, sale: Sale, public_key: str) -> None:
+        async with self._limit:
+            body = {
+                "customer_id": sale.customer_id,
+                "model": "caas-cross",
+                "equipment": _EQUIPMENT,
+                "public_key": public_key,
+            }
+            url = f"{self._layout.url('orders')}/vehicles/{sale.vehicle_id}"
+            _ok(await self._client.put(url, json=body, headers=await self._as("operator", "demo")))
+
+    async def _as(self, role: str, subject: str) -> dict[str, str]:
+        if subject not in self._tokens:
+            self._tokens[subject] = await fetch_token(self._layout, subject, [role])
+        return {"Authorization": f"Bearer {self._tokens[subject]}"}
+
+
+async def _in_parallel(works: Sequence[Coroutine[None, None, None]]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
+
+
+def _ok(response: httpx.Response) -> httpx.Response:
+    if response.status_code >= 400:
+        raise RuntimeError(
+            f"{response.request.method} {response.request.url}: {response.status_code} {response.text[:500]}"
+        )
+    return response

@@ -1,0 +1,122 @@
+"""Compares the books of all sides after the demo: ours, the gateway's, the cars'. Each counts for itself."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from caas_local.demo import databases as db
+from caas_local.demo.actors import Actors
+from caas_local.demo.databases import Databases
+from caas_local.demo.report import Latency, OutcomeRow, Report, percentile
+from caas_local.demo.scenarios import SCENARIOS, Sale
+
+
+async def assess(
+    sold: Mapping[str, Sale], databases: Databases, actors: Actors, last_run: Mapping[str, Any], duration_s: float
+) -> Report:
+    """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report."""
+    purchases = {row["id"]: row for row in await databases.rows("orders", db.STATUSES)}
+    transactions = await _gateway_transactions(actors)
+    applied = await _applied_activations(actors)
+    activations = {row["id"]: row["activation_id"] for row in await databases.rows("payments", db.PAYMENTS)}
+    books = await actors.partner("gateway", "/sandbox/books")
+    cases = {row["kind"]: int(row["cases"]) for row in await databases.rows("reconciliation", db.OPEN_CASES)}
+    ended = Counter(row["status"] for row in purchases.values())
+    return Report(
+        purchases=len(sold),
+        activated=ended["active"],
+        not_activated=len(purchases) - ended["active"] - ended["declined"],
+        declined=ended["declined"],
+        captured_minor=await databases.number("payments", db.CAPTURED),
+        gateway_captured_minor=books["captured_minor"],
+        charged_without_activation=_charged_without_activation(transactions, activations, applied),
+        activated_without_charge=_activated_without_charge(purchases.values(), transactions, applied),
+        written_off_minor=await databases.number("payments", db.LOST),
+        ledger_imbalance_minor=await databases.number("reconciliation", db.IMBALANCE),
+        settlement_lines=await databases.number("reconciliation", db.LINES),
+        settlement_unmatched=await databases.number("reconciliation", db.UNMATCHED),
+        open_cases=sum(cases.values()),
+        parked_messages=await databases.parked(),
+        double_captures=max(0, books["captures_by_reference_max"] - 1),
+        audit_rows_broken=len((await actors.read("payments", "/audit/verify")).get("broken", [])),
+        proof_difference_minor=sum(abs(item["difference_minor"]) for item in last_run["proof"]),
+        mails=(await actors.partner("mail", "/messages/count"))["count"],
+        latency_ms=await _latency(sold, databases, applied, purchases),
+        duration_s=round(duration_s, 1),
+        outcomes=_outcomes(sold, purchases, transactions),
+        cases=cases,
+    )
+
+
+async def _gateway_transactions(actors: Actors) -> dict[str, dict[str, Any]]:
+    """The gateway's whole book by our reference (the payment id)."""
+    found: dict[str, dict[str, Any]] = {}
+    cursor, more = "0", True
+    while more:
+        page = await actors.partner("gateway", f"/sandbox/books/transactions?cursor={cursor}&limit=100")
+        found |= {transaction["reference"]: transaction for transaction in page["transactions"]}
+        cursor, more = page["next_cursor"], page["has_more"]
+    return found
+
+
+async def _applied_activations(actors: Actors) -> dict[str, dict[str, Any]]:
+    """The activations that the cars' own books say were applied."""
+    rows = (await actors.partner("vehicles", "/sandbox/books/activations"))["activations"]
+    return {row["activation_id"]: row for row in rows if row["applied_at"]}
+
+
+def _charged_without_activation(
+    transactions: Mapping[str, dict[str, Any]], activations: Mapping[str, str], applied: Mapping[str, dict[str, Any]]
+) -> int:
+    """Money in the gateway's book for which no car says that it applied the activation (SVC-6)."""
+    charged = [t for t in transactions.values() if t["captured_minor"] > t["refunded_minor"]]
+    return sum(1 for t in charged if activations.get(t["reference"]) not in applied)
+
+
+def _activated_without_charge(
+    purchases: Any, transactions: Mapping[str, dict[str, Any]], applied: Mapping[str, dict[str, Any]]
+) -> int:
+    """Services active in a car that are neither captured in the gateway's book nor written off by us."""
+    wrong = 0
+    for row in purchases:
+        active = row["activation_id"] in applied and not applied[row["activation_id"]]["deactivated_at"]
+        captured = transactions.get(row["payment_id"], {}).get("captured_minor", 0) > 0
+        wrong += (active or row["status"] == "active") and not captured and row["money"] != "written_off"
+    return wrong
+
+
+def _outcomes(
+    sold: Mapping[str, Sale], purchases: Mapping[str, Any], transactions: Mapping[str, dict[str, Any]]
+) -> list[OutcomeRow]:
+    by_scenario: dict[str, list[str]] = defaultdict(list)
+    for purchase_id, sale in sold.items():
+        by_scenario[sale.scenario.name].append(purchase_id)
+    rows = []
+    for scenario in SCENARIOS:
+        ids = by_scenario[scenario.name]
+        ended = Counter(purchases[i]["status"] if i in purchases else "lost" for i in ids)
+        captured = [transactions.get(purchases[i]["payment_id"], {}).get("captured_minor", 0) for i in ids]
+        charged_right = all((amount > 0) == scenario.charged for amount in captured)
+        rows.append(
+            OutcomeRow(
+                scenario=scenario.name,
+                story=scenario.story,
+                purchases=len(ids),
+                ended=dict(ended),
+                captured_minor=sum(captured),
+                as_expected=bool(ids) and set(ended) == {scenario.ends} and charged_right,
+            )
+        )
+    return rows
+
+
+async def _latency(
+    sold: Mapping[str, Sale], databases: Databases, applied: Mapping[str, dict[str, Any]], purchases: Mapping[str, Any]
+) -> Latency:
+    rows = await databases.rows("orders", db.DURATIONS)
+    every: dict[str, float] = {}
+    for row in rows:
+        car = applied.get(purchases[row["id"]]["activation_id"], {}).get("vehicle_time_ms") or 0
+        every[row["id"]] = max(0.0, row["ms"] - car)
+    plain: Sequence[float] = [ms for i, ms in every.items() if i in sold and sold[i].scenario.faultless]
+    return Latency(percentile(plain, 50), percentile(plain, 99), percentile(list(every.values()), 99))

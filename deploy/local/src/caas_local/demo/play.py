@@ -1,0 +1,162 @@
+"""The play, act by act, on a platform of its own."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from caas_local.demo import databases as db
+from caas_local.demo.actors import Actors
+from caas_local.demo.assessing import assess
+from caas_local.demo.databases import Databases
+from caas_local.demo.report import Report
+from caas_local.demo.scenarios import Sale, plan_sales
+from caas_local.demo.show import show_report
+from caas_local.layout import Layout
+from caas_local.platform import Platform
+
+OUTCOMES_WITHIN_S: Final = 180.0
+QUIET_WITHIN_S: Final = 90.0
+_IN_PROGRESS: Final = {"requested", "authorizing", "activating", "cancelling"}
+# Cars that keep silent, or speak too late, are decided by business time, which only the clock moves.
+_WAITS_FOR_TIME: Final = {"silent", "late_ack"}
+
+
+async def play(folder: Path, purchases: int, *, keep: bool) -> Report:
+    """Start a fresh platform in `folder`, play, write `report.json` there, show the result, stop.
+
+    Raises PlatformFailed when it does not start, TimeoutError when purchases do not come to an end.
+    """
+    started_at = time.monotonic()
+    console = Console(highlight=False)
+    state = folder / "state"
+    await asyncio.to_thread(shutil.rmtree, state, ignore_errors=True)
+    layout = Layout.of(state, fixed_ports=False)
+    progress = Progress(
+        SpinnerColumn(), TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )  # fmt: skip
+    with progress:
+        starting = progress.add_task("starting", total=None)
+        platform = Platform(layout, lambda words: progress.update(starting, description=words), temporary=not keep)
+        try:
+            await platform.start()
+            progress.update(starting, description="platform is ready", total=1, completed=1)
+            report = await _Play(platform, layout, progress).run(plan_sales(purchases), started_at, console)
+        finally:
+            if not keep:
+                await platform.stop()
+    report.write(folder / "report.json")
+    console.print(f"report: {_shown(folder / 'report.json')}; logs: {_shown(state)}/<process>/server.log")
+    console.print("next: `make up` keeps a platform running; docs/architecture/ explains what you saw")
+    return report
+
+
+class _Play:
+    """The acts. Each shows its progress and has a deadline."""
+
+    def __init__(self, platform: Platform, layout: Layout, progress: Progress) -> None:
+        self._platform = platform
+        self._layout = layout
+        self._progress = progress
+
+    async def run(self, sales: list[Sale], started_at: float, console: Console) -> Report:
+        databases = await Databases.open(self._platform.database_urls)
+        limits = httpx.Limits(max_connections=32)
+        try:
+            async with httpx.AsyncClient(timeout=30.0, limits=limits) as client:
+                actors = Actors(self._layout, client)
+                registering = self._progress.add_task("registering customers and cars", total=len(sales))
+                await actors.register(sales, lambda: self._progress.advance(registering))
+                await databases.until_quiet(QUIET_WITHIN_S)
+                sold = await self._sell(sales, actors)
+                await self._until_decided(sold, databases, ignore=_WAITS_FOR_TIME)
+                await self._cancel(sold, actors)
+                await self._let_deadlines_pass(sold, databases)
+                last_run = await self._settle(actors, databases)
+                report = await assess(sold, databases, actors, last_run, time.monotonic() - started_at)
+                slowest = await self._longest(databases)
+                self._progress.stop()
+                show_report(console, report, await databases.journey(slowest), slowest)
+                return report
+        finally:
+            await databases.close()
+
+    async def _sell(self, sales: list[Sale], actors: Actors) -> dict[str, Sale]:
+        selling = self._progress.add_task("selling services", total=len(sales))
+        sold: dict[str, Sale] = {}
+
+        async def sell(sale: Sale) -> None:
+            sold[await actors.buy(sale)] = sale
+            self._progress.advance(selling)
+
+        async with asyncio.TaskGroup() as group:
+            for sale in sales:
+                group.create_task(sell(sale))
+        return sold
+
+    async def _cancel(self, sold: Mapping[str, Sale], actors: Actors) -> None:
+        for purchase_id, sale in sold.items():
+            if sale.scenario.cancel:
+                await actors.cancel(sale, purchase_id)
+
+    async def _until_decided(self, sold: Mapping[str, Sale], databases: Databases, ignore: set[str]) -> None:
+        expected = [i for i, sale in sold.items() if sale.scenario.behaviour not in ignore]
+        deciding = self._progress.add_task("activating and charging", total=len(expected))
+        deadline = asyncio.get_running_loop().time() + OUTCOMES_WITHIN_S
+        while True:
+            status = {row["id"]: row["status"] for row in await databases.rows("orders", db.STATUSES)}
+            open_ones = [i for i in expected if status.get(i, "requested") in _IN_PROGRESS]
+            self._progress.update(deciding, completed=len(expected) - len(open_ones))
+            if not open_ones:
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                names = sorted({f"{sold[i].scenario.name} ({status.get(i)})" for i in open_ones})
+                raise TimeoutError(f"{len(open_ones)} purchases did not come to an end: {', '.join(names)}")
+            await asyncio.sleep(0.2)
+
+    async def _let_deadlines_pass(self, sold: Mapping[str, Sale], databases: Databases) -> None:
+        """Silent cars are given up, holds voided; then the late answers come and are undone (SVC-10)."""
+        await databases.until_quiet(QUIET_WITHIN_S)
+        self._platform.move_clock(timedelta(hours=1))
+        await self._until_decided(sold, databases, ignore=set())
+        self._platform.move_clock(timedelta(hours=3))
+        late = sum(1 for sale in sold.values() if sale.scenario.behaviour == "late_ack")
+        undoing = self._progress.add_task("undoing late activations", total=late)
+        deadline = asyncio.get_running_loop().time() + OUTCOMES_WITHIN_S
+        while (undone := await databases.number("ota", db.LATE_DEACTIVATED)) < late:
+            self._progress.update(undoing, completed=undone)
+            if asyncio.get_running_loop().time() > deadline:
+                raise TimeoutError(f"only {undone} of {late} late activations were undone")
+            await asyncio.sleep(0.2)
+        self._progress.update(undoing, completed=late)
+        await databases.until_quiet(QUIET_WITHIN_S)
+
+    async def _settle(self, actors: Actors, databases: Databases) -> dict[str, Any]:
+        """Days pass: most money arrives, some late, some is taken back; each time the feed is reconciled."""
+        days = (4, 6, 6)
+        settling = self._progress.add_task("days pass, reconciling", total=len(days))
+        report: dict[str, Any] = {}
+        for number in days:
+            self._platform.move_clock(timedelta(days=number))
+            await asyncio.sleep(1.0)
+            await databases.until_quiet(QUIET_WITHIN_S)
+            report = await actors.reconcile()
+            await databases.until_quiet(QUIET_WITHIN_S)
+            self._progress.advance(settling)
+        return report
+
+    async def _longest(self, databases: Databases) -> str:
+        rows = await databases.rows("orders", db.DURATIONS)
+        return str(max(rows, key=lambda row: row["ms"])["id"])
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,94 @@
+"""What the demo found: counts, amounts, both sides' books, and the invariants that must hold."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds from the accepted request to activated, without the car's own time.
+
+    `p50` and `p99` are of purchases without a planned fault; `p99_all` includes those that had to wait for
+    retries of a partner.
+    """
+
+    p50: float
+    p99: float
+    p99_all: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRow:
+    """One scenario: how many were sold, what they ended as, what the gateway holds for them."""
+
+    scenario: str
+    story: str
+    purchases: int
+    ended: Mapping[str, int]
+    captured_minor: int
+    as_expected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The demo's result, written to `report.json`. Amounts are minor units of EUR."""
+
+    purchases: int
+    activated: int
+    not_activated: int
+    declined: int
+    captured_minor: int
+    gateway_captured_minor: int
+    charged_without_activation: int
+    activated_without_charge: int
+    written_off_minor: int
+    ledger_imbalance_minor: int
+    settlement_lines: int
+    settlement_unmatched: int
+    open_cases: int
+    parked_messages: int
+    double_captures: int
+    audit_rows_broken: int
+    proof_difference_minor: int
+    mails: int
+    latency_ms: Latency
+    duration_s: float
+    outcomes: Sequence[OutcomeRow] = field(default_factory=list)
+    cases: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> list[str]:
+        """The invariants that do not hold, in words."""
+        zero = (
+            "charged_without_activation", "activated_without_charge", "ledger_imbalance_minor", "settlement_unmatched",
+            "parked_messages", "double_captures", "audit_rows_broken", "proof_difference_minor",
+        )  # fmt: skip
+        found = [f"{name} is {getattr(self, name)}, it must be 0" for name in zero if getattr(self, name) != 0]
+        if self.captured_minor != self.gateway_captured_minor:
+            found.append(f"we captured {self.captured_minor}, the gateway says {self.gateway_captured_minor}")
+        found += [f"{row.scenario}: ended as {dict(row.ended)}" for row in self.outcomes if not row.as_expected]
+        if self.purchases < 200:
+            found.append(f"only {self.purchases} purchases")
+        return found
+
+    @property
+    def holds(self) -> bool:
+        """Whether every invariant holds."""
+        return not self.broken
+
+    def write(self, file: Path) -> None:
+        """Write the report as JSON."""
+        body: dict[str, Any] = {**asdict(self), "broken": self.broken}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(body, indent=2) + "\n")
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The percentile by linear interpolation, rounded to 0.1; 0 without values."""
+    if len(values) < 2:
+        return round(values[0], 1) if values else 0.0
+    return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 1)

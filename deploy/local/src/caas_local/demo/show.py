@@ -1,0 +1,65 @@
+"""How the demo's result looks in a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from caas_local.demo.databases import Step
+from caas_local.demo.report import Report
+
+
+def euros(minor: int) -> str:
+    """Minor units as euros, for people."""
+    return f"{minor // 100:,}.{minor % 100:02d} €"
+
+
+def show_report(console: Console, report: Report, journey: Sequence[Step], journey_of: str) -> None:
+    """Outcomes, both books, the longest journey, latencies, and whether the invariants hold."""
+    console.print(_outcomes(report))
+    console.print(_books(report))
+    console.print(_journey(journey, journey_of))
+    latency = report.latency_ms
+    console.print(
+        f"accepted → activated, without the car's own time: p50 {latency.p50:.0f} ms, p99 {latency.p99:.0f} ms "
+        f"(with the partners' planned faults p99 {latency.p99_all:.0f} ms)"
+    )
+    cases = ", ".join(f"{number} {kind}" for kind, number in report.cases.items()) or "none"
+    console.print(f"open discrepancy cases: {report.open_cases} ({cases}); mails sent: {report.mails}")
+    if report.holds:
+        console.print("[bold green]every invariant holds[/bold green]")
+    for words in report.broken:
+        console.print(f"[bold red]broken:[/bold red] {words}")
+
+
+def _outcomes(report: Report) -> Table:
+    table = Table("outcome", "what happens", "sold", "ended as", "captured", title="Purchases", title_justify="left")
+    table.columns[2].justify = table.columns[4].justify = "right"
+    for row in report.outcomes:
+        ended = ", ".join(f"{number} {status}" for status, number in row.ended.items())
+        mark = "" if row.as_expected else " [red]unexpected[/red]"
+        table.add_row(row.scenario, row.story, str(row.purchases), ended + mark, euros(row.captured_minor))
+    return table
+
+
+def _books(report: Report) -> Table:
+    table = Table("", "ours", "partner's own book", title="Books", title_justify="left")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    table.add_row("captured", euros(report.captured_minor), euros(report.gateway_captured_minor))
+    table.add_row("charged without activation", str(report.charged_without_activation), "by the cars' books")
+    table.add_row("activated without charge", str(report.activated_without_charge), "by the cars' books")
+    table.add_row("written off", euros(report.written_off_minor), "")
+    table.add_row("settlement lines", str(report.settlement_lines), f"{report.settlement_unmatched} unmatched")
+    table.add_row("ledger imbalance", euros(report.ledger_imbalance_minor), "")
+    return table
+
+
+def _journey(journey: Sequence[Step], purchase_id: str) -> Table:
+    title = f"The longest journey: purchase {purchase_id}"
+    table = Table("after", "+", "service", "message", title=title, title_justify="left")
+    table.columns[0].justify = table.columns[1].justify = "right"
+    for index, step in enumerate(journey):
+        since_start = (step.at - journey[0].at).total_seconds() * 1000
+        since_last = (step.at - journey[max(0, index - 1)].at).total_seconds() * 1000
+        table.add_row(f"{since_start:,.0f} ms", f"{since_last:,.0f}", step.service, step.type.split(".", 2)[2])
+    return table
