@@ -27,4 +27,7 @@ class ServiceSettings(BaseSettings):
     migrate_on_start: bool = Field(default=False, validation_alias=AliasChoices("CAAS_MIGRATE_ON_START"))
     log_level: str = Field(default="INFO", validation_alias=AliasChoices("CAAS_LOG_LEVEL"))
     database_pool_size: int = Field(default=10, ge=2, le=100)
+    consumer_instance: str | None = Field(
+        default=None, description="a name that stays over restarts: the partitions then come back at once"
+    )
     batch_size: int = Field(default=500, ge=1, le=5000, description="records of one consuming transaction")

@@ -52,6 +52,7 @@ def service_programs(layout: Layout, bootstrap_servers: str, database_urls: Mapp
         own = {f"{prefix}{key}": value for key, value in _settings_of(layout, name).items()}
         own[f"{prefix}DATABASE_URL"] = database_urls[name]
         own[f"{prefix}HTTP_PORT"] = str(layout.ports[name])
+        own[f"{prefix}CONSUMER_INSTANCE"] = "local"
         command = [sys.executable, "-m", f"caas_{name}", "serve"]
         programs.append(Program(name, command, {**shared, **own}, f"{layout.url(name)}/health/ready"))
     return programs
