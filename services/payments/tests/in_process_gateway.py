@@ -39,6 +39,10 @@ class InProcessGateway:
         """The next answers of an operation; `booked` says whether its effect happens all the same."""
         self._script[operation].extend((result, booked) for result in results)
 
+    def forget_script(self) -> None:
+        """No more scripted answers."""
+        self._script.clear()
+
     async def authorize(self, task: GatewayTask) -> GatewayResult:
         return self._answer("authorize", task, lambda: self._authorize(task))
 
