@@ -18,9 +18,10 @@ from caas_chassis.embedded.ports import free_port
 from caas_chassis.ids import new_id
 from caas_chassis.testing.harness import Harness
 from caas_contracts.orders import VehicleRegistered
-from caas_ota.app import LinkedVehicles, service_of
+from caas_ota.app import LinkedVehicles, mqtt_link, service_of
 from caas_ota.domain.policy import Policy, RetrySchedule
-from caas_ota.gateway.link import BrokerAddress, VehicleLink
+from caas_ota.gateway.link import BrokerAddress
+from caas_ota.gateway.vehicles import Link
 
 # The vehicles answer within milliseconds; a machine at its limit takes longer.
 IMPATIENT = Policy(
@@ -99,7 +100,7 @@ class Road:
     """The service, the vehicles, the broker between them, and one business clock for all."""
 
     harness: Harness
-    link: VehicleLink
+    link: Link
     vehicles: VehiclesProcess
     _offset: timedelta = timedelta(0)
 
@@ -133,6 +134,6 @@ class Road:
 def a_road(database_url: str, vehicles: VehiclesProcess, policy: Policy = IMPATIENT) -> Road:
     write_offset(vehicles.clock_file, timedelta(0))
     address = BrokerAddress("127.0.0.1", vehicles.mqtt_port, client_id=f"ota-{new_id()}")
-    linked = LinkedVehicles(address, policy, BusinessClock(vehicles.clock_file).now)
+    linked = LinkedVehicles(mqtt_link(address), policy, BusinessClock(vehicles.clock_file).now)
     harness = Harness(service_of(linked, policy, [linked]), database_url)
     return Road(harness, linked.link, vehicles)

@@ -1,8 +1,8 @@
 """Builds the ota service: the one place where settings become parts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -18,7 +18,7 @@ from caas_chassis.web import create_app
 from caas_ota.domain.policy import Policy, RetrySchedule
 from caas_ota.gateway.link import BrokerAddress, VehicleLink
 from caas_ota.gateway.messages import Inbound, VehicleCommand
-from caas_ota.gateway.vehicles import Publication, Vehicles
+from caas_ota.gateway.vehicles import MakeLink, Now, Publication, Vehicles
 from caas_ota.handlers import effects, handlers, set_aside, take_in, timers
 from caas_ota.http import router_of
 from caas_ota.settings import OtaSettings, duration, durations
@@ -27,10 +27,10 @@ NAME = "ota"
 
 
 class LinkedVehicles:
-    """The vehicles by way of the MQTT link: each batch of theirs is one transaction."""
+    """The vehicles by way of a link: each batch of theirs is one transaction."""
 
-    def __init__(self, address: BrokerAddress, policy: Policy, now: Callable[[], datetime]) -> None:
-        self.link = VehicleLink(address, self._receive, self._set_aside, now)
+    def __init__(self, make_link: MakeLink, policy: Policy, now: Now) -> None:
+        self.link = make_link(self._receive, self._set_aside, now)
         self._policy = policy
         self._transaction: OpenTransaction | None = None
 
@@ -83,11 +83,23 @@ def policy_of(settings: OtaSettings) -> Policy:
     )
 
 
-def build(settings: OtaSettings) -> FastAPI:
-    """The application with everything in it; its lifespan starts it."""
+def build(settings: OtaSettings, make_link: MakeLink | None = None) -> FastAPI:
+    """The application with everything in it; its lifespan starts it. Without `make_link` it speaks MQTT."""
     policy = policy_of(settings)
     clock = BusinessClock(settings.clock_file)
-    address = BrokerAddress(
+    vehicles = LinkedVehicles(make_link or mqtt_link(address_of(settings)), policy, clock.now)
+    runtime = Runtime(service_of(vehicles, policy, [vehicles]), settings, clock)
+    return create_app(runtime, [router_of(runtime)])
+
+
+def mqtt_link(address: BrokerAddress) -> MakeLink:
+    """Links over this broker."""
+    return partial(VehicleLink, address)
+
+
+def address_of(settings: OtaSettings) -> BrokerAddress:
+    """The configured broker."""
+    return BrokerAddress(
         host=settings.mqtt_host,
         port=settings.mqtt_port,
         client_id=settings.mqtt_client_id,
@@ -96,9 +108,6 @@ def build(settings: OtaSettings) -> FastAPI:
         tls=settings.mqtt_tls,
         shared_group=settings.mqtt_shared_group,
     )
-    vehicles = LinkedVehicles(address, policy, clock.now)
-    runtime = Runtime(service_of(vehicles, policy, [vehicles]), settings, clock)
-    return create_app(runtime, [router_of(runtime)])
 
 
 def main() -> None:

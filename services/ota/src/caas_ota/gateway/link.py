@@ -18,7 +18,7 @@ import aiomqtt
 import structlog
 
 from caas_ota.gateway.messages import ACKNOWLEDGEMENTS, REPORTS, Inbound, VehicleCommand
-from caas_ota.gateway.vehicles import Publication
+from caas_ota.gateway.vehicles import Publication, Receive, SetAside
 
 BATCH: Final = 500
 # Waiting longer for the broker's confirmation than a reconnection takes gains nothing.
@@ -28,13 +28,10 @@ KEEPALIVE_S: Final = 30
 STOP_TIMEOUT_S: Final = 10.0
 # paho's own limit of 20 under way would make a round of commands wait for each other.
 MAX_IN_FLIGHT: Final = 1000
-TRIES_OF_ONE: Final = 5
+TRIES_OF_ONE: Final = 4
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _AT_LEAST_ONCE: Final = 1
 _AT_MOST_ONCE: Final = 0
-
-Receive = Callable[[Sequence[Inbound]], Awaitable[None]]
-SetAside = Callable[[Inbound], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 _mqtt_log = logging.getLogger("caas_ota.mqtt")

@@ -20,6 +20,7 @@ from caas_ota.http.models import (
 from caas_ota.store import views
 
 VehicleId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+VehicleFilter = Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 PageSize = Annotated[int, Query(ge=1, le=200)]
 Anyone = Annotated[Principal, Depends(requires("customer", "dealer", "operator"))]
 Operator = Annotated[Principal, Depends(requires("operator"))]
@@ -59,7 +60,7 @@ def _add_activation(router: APIRouter, runtime: Runtime) -> None:
 def _add_lists(router: APIRouter, runtime: Runtime) -> None:
     @router.get("/support-cases")
     async def list_support_cases(
-        _: Operator, vehicle_id: str | None = None, before: UUID | None = None, limit: PageSize = 50
+        _: Operator, vehicle_id: VehicleFilter = None, before: UUID | None = None, limit: PageSize = 50
     ) -> SupportCases:
         """SVC-5: failed activations with their attempts and the vehicle's status."""
         async with runtime.reading() as tx:
