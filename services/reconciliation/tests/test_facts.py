@@ -1,0 +1,83 @@
+"""Facts arrive from three services in any order; the books follow each of them once (RCN-6)."""
+
+from uuid import uuid4
+
+from caas_contracts.payments import SettlementStage
+from caas_reconciliation.handlers.rebuilding import rebuild_ledger
+from services.reconciliation.tests.builders import (
+    PRICE_MINOR,
+    a_capture,
+    a_credit_note,
+    a_failed_settlement,
+    a_purchase,
+    a_refund,
+    an_invoice,
+    euros,
+)
+from services.reconciliation.tests.running import Reconciliation
+
+
+async def test_a_paid_and_invoiced_sale_leaves_nothing_receivable(service: Reconciliation) -> None:
+    payment = uuid4()
+    await service.harness.receive(an_invoice(payment))
+    await service.harness.receive(a_capture(payment))
+    assert await service.balances() == {"cash_in_transit": 1999, "revenue": -1652, "vat_output": -347}
+
+
+async def test_a_delivered_service_that_cannot_be_charged_is_a_sale_and_a_loss(service: Reconciliation) -> None:
+    """SVC-8, with the price told before and after the failed capture."""
+    first, second = uuid4(), uuid4()
+    await service.harness.receive(a_purchase(first), a_failed_settlement(second))
+    await service.harness.receive(a_failed_settlement(first), a_purchase(second))
+    assert await service.balances() == {"revenue": -2 * 1652, "vat_output": -2 * 347, "write_offs": 2 * PRICE_MINOR}
+
+
+async def test_a_loss_in_transit_is_not_expected_any_more_whatever_is_told_first(service: Reconciliation) -> None:
+    first, second = uuid4(), uuid4()
+    lost = SettlementStage.SETTLEMENT
+    await service.harness.receive(a_capture(first), a_failed_settlement(second, lost))
+    await service.harness.receive(a_failed_settlement(first, lost), a_capture(second))
+    report = await service.reconcile()
+    assert report.ageing == []
+    assert report.proof_difference_minor == 0
+
+
+async def test_a_refunded_and_credited_sale_leaves_only_its_fee_to_come(service: Reconciliation) -> None:
+    payment = uuid4()
+    refund = a_refund(payment, PRICE_MINOR)
+    await service.harness.receive(a_credit_note(refund), refund, an_invoice(payment), a_capture(payment))
+    assert await service.balances() == {"revenue": -1652, "refunds": 1652}
+
+
+async def test_a_fact_told_twice_is_posted_once(service: Reconciliation) -> None:
+    capture = a_capture()
+    await service.harness.receive(capture, capture.model_copy())
+    await service.harness.receive(capture.model_copy())
+    await service.harness.receive_again(capture)
+    assert await service.balances() == {"cash_in_transit": PRICE_MINOR, "receivable": -PRICE_MINOR}
+
+
+async def test_a_fact_that_contradicts_an_earlier_one_is_parked_and_changes_nothing(
+    service: Reconciliation,
+) -> None:
+    capture, other = a_capture(), a_capture()
+    await service.harness.receive(capture)
+    await service.harness.receive(a_capture(capture.payment_id, amount=euros(1)), other)
+    [parked] = await service.harness.parked()
+    assert "contradictory_fact" in parked["detail"]
+    assert await service.balances() == {"cash_in_transit": 2 * PRICE_MINOR, "receivable": -2 * PRICE_MINOR}
+
+
+async def test_a_ledger_that_was_tampered_with_is_found_out(service: Reconciliation) -> None:
+    capture = a_capture()
+    await service.harness.receive(capture)
+    connection = await service.harness.runtime.database.dedicated()
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute("UPDATE journal_line SET amount_minor = amount_minor * 2")
+    finally:
+        await connection.close(timeout=20)
+    async with service.reading() as tx:
+        found = await rebuild_ledger(tx=tx)
+    assert not found.holds
+    assert found.differences == [f"payment_captured {capture.payment_id}"]
