@@ -9,7 +9,6 @@ import pytest
 from tests.architecture.sources import (
     EVERYTHING,
     PRODUCTION,
-    ROOT,
     Source,
     dotted,
     parameters,
@@ -164,12 +163,3 @@ def test_nothing_is_hidden_from_the_checks(suppression: str) -> None:
 
 def hides(source: Source, marker: str) -> bool:
     return source.path.name != "test_house_style.py" and marker in source.text
-
-
-def test_requirement_files_pin_everything_and_carry_no_address() -> None:
-    paths = [*ROOT.glob("requirements/*.txt"), *ROOT.glob("services/*/requirements.txt")]
-    assert paths
-    for path in paths:
-        for line in path.read_text().splitlines():
-            assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==\S+|    --hash=sha256:[0-9a-f]{64}", line), line
-            assert "://" not in line
