@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -35,12 +35,23 @@ class PlatformFailed(Exception):
 
 
 class Platform:
-    """All processes of one state directory. `temporary` ones end with the process that started them."""
+    """All processes of one state directory.
 
-    def __init__(self, layout: Layout, say: Say, *, temporary: bool) -> None:
+    `temporary` ones end with the process that started them. `extra_environment` by process name is for tests.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        say: Say,
+        *,
+        temporary: bool,
+        extra_environment: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.layout = layout
         self._say = say
         self._temporary = temporary
+        self._extra = extra_environment or {}
         self._kafka = EmbeddedKafka(layout.folder("kafka"), cache_dir=cache_dir() / "kafka", progress=say)
         self._postgres = EmbeddedPostgres(layout.folder("postgres"), progress=say)
         self._processes: dict[str, ServerProcess] = {}
@@ -69,8 +80,12 @@ class Platform:
             for program in programs:
                 group.create_task(self._until_ready(program, client))
 
+    def respawn(self, name: str) -> None:
+        """Start one process again after it ended, without waiting until it is ready."""
+        self._spawn(self._programs[name])
+
     async def restart(self, name: str) -> None:
-        """Start one process again after it was killed, and wait until it is ready."""
+        """Start one process again after it ended, and wait until it is ready."""
         program = self._programs[name]
         self._spawn(program)
         async with httpx.AsyncClient(timeout=5.0) as client:
@@ -79,6 +94,16 @@ class Platform:
     def kill(self, name: str) -> None:
         """End one process by SIGKILL, as a crash would."""
         self._process(name).signal_and_wait(signal.SIGKILL, timeout_s=STOP_WITHIN_S)
+
+    @property
+    def kafka(self) -> EmbeddedKafka:
+        """The embedded broker, to be broken on purpose."""
+        return self._kafka
+
+    @property
+    def postgres(self) -> EmbeddedPostgres:
+        """The embedded database server, to be broken on purpose."""
+        return self._postgres
 
     def pid(self, name: str) -> int | None:
         """The process id of a partner or service while it runs."""
@@ -129,9 +154,12 @@ class Platform:
         process = self._process(program.name)
         if process.pid is None:
             port = self.layout.ports[program.name]
-            process.spawn(program.command, port=port, cwd=Path.cwd(), environment=environment_of(program))
+            process.spawn(program.command, port=port, cwd=Path.cwd(), environment=self._environment(program))
             if self._temporary:
                 process.end_with_parent(signal.SIGKILL)
+
+    def _environment(self, program: Program) -> dict[str, str]:
+        return {**environment_of(program), **self._extra.get(program.name, {})}
 
     async def _until_ready(self, program: Program, client: httpx.AsyncClient) -> None:
         process = self._process(program.name)

@@ -14,6 +14,15 @@ CONCURRENCY: Final = 16
 _EQUIPMENT: Final = ["seat-heating", "front-radar", "front-camera", "tow-bar"]
 
 
+class RequestFailed(Exception):
+    """A request was not served; `status` is the HTTP status."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        where = f"{response.request.method} {response.request.url}"
+        super().__init__(f"{where}: {response.status_code} {response.text[:500]}")
+        self.status = response.status_code
+
+
 class Actors:
     """Operators and customers, each with a token of their own, speaking HTTP to the services."""
 
@@ -122,7 +131,5 @@ async def _in_parallel(works: Sequence[Coroutine[None, None, None]]) -> None:
 
 def _ok(response: httpx.Response) -> httpx.Response:
     if response.status_code >= 400:
-        raise RuntimeError(
-            f"{response.request.method} {response.request.url}: {response.status_code} {response.text[:500]}"
-        )
+        raise RequestFailed(response)
     return response
