@@ -69,7 +69,7 @@ class TokenVerifier:
         self._audience = audience
         self._client = client or httpx.AsyncClient(timeout=5.0)
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = float("-inf")
+        self._good_until = self._ask_again_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def verify(self, authorization: str | None) -> Principal:
@@ -81,7 +81,7 @@ class TokenVerifier:
             key = await self._key(str(jwt.get_unverified_header(token).get("kid", "")))
             claims = jwt.decode(
                 token,
-                key.key,
+                key,  # With the algorithm it was published for: a token cannot choose another one.
                 algorithms=[*ALGORITHMS],
                 issuer=self._issuer,
                 audience=self._audience,
@@ -90,8 +90,8 @@ class TokenVerifier:
         except jwt.PyJWTError as error:
             raise Unauthenticated(f"the token is not accepted: {type(error).__name__}") from None
         roles = claims.get("roles", [])
-        known = frozenset(role for role in roles if role in ROLES) if isinstance(roles, list) else frozenset()
-        return Principal(str(claims["sub"]), known)
+        given = frozenset(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else frozenset()
+        return Principal(str(claims["sub"]), given & ROLES)
 
     async def close(self) -> None:
         """Close the HTTP client."""
@@ -99,12 +99,12 @@ class TokenVerifier:
 
     async def _key(self, key_id: str) -> jwt.PyJWK:
         now = asyncio.get_running_loop().time()
-        stale = now - self._fetched_at > KEYS_LIFETIME_S
-        unknown = key_id not in self._keys and now - self._fetched_at > REFRESH_PAUSE_S
-        if stale or unknown:
+        if (now >= self._good_until or key_id not in self._keys) and now >= self._ask_again_at:
             async with self._lock:
-                if now >= self._fetched_at:
+                if now >= self._ask_again_at:
                     await self._fetch()
+        if not self._keys:
+            raise IdentityUnavailable("try again in a moment")
         if key_id not in self._keys:
             raise Unauthenticated("the token is signed with a key that the identity provider does not publish")
         return self._keys[key_id]
@@ -114,10 +114,10 @@ class TokenVerifier:
             response = await self._client.get(self._jwks_url)
             response.raise_for_status()
             keys = jwt.PyJWKSet.from_dict(response.json()).keys
-        except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+        except (httpx.HTTPError, ValueError, AttributeError, jwt.PyJWTError) as error:
             _log.warning("jwks_unavailable", error=type(error).__name__)
-            if not self._keys:
-                raise IdentityUnavailable("try again in a moment") from error
-            return
-        self._keys = {str(key.key_id): key for key in keys}
-        self._fetched_at = asyncio.get_running_loop().time()
+        else:
+            self._keys = {str(key.key_id): key for key in keys}
+            self._good_until = asyncio.get_running_loop().time() + KEYS_LIFETIME_S
+        # After a failure the keys we have go on being good; asking at each request would make all of them slow.
+        self._ask_again_at = asyncio.get_running_loop().time() + REFRESH_PAUSE_S

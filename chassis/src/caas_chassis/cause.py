@@ -1,10 +1,15 @@
 """Why something happens: the message or person behind it, the business story and the trace it belongs to."""
 
+import re
 import secrets
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from caas_chassis.ids import new_id
+
+_TRACEPARENT: Final = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ def new_traceparent() -> str:
 
 def child_traceparent(parent: str | None) -> str:
     """A new span in the same trace; a new trace when the parent is missing or malformed."""
-    parts = (parent or "").split("-")
-    if len(parts) != 4 or len(parts[1]) != 32 or len(parts[2]) != 16:
+    found = _TRACEPARENT.fullmatch(parent or "")
+    if found is None:
         return new_traceparent()
-    return f"{parts[0]}-{parts[1]}-{secrets.token_hex(8)}-{parts[3]}"
+    return f"{found['version']}-{found['trace']}-{secrets.token_hex(8)}-{found['flags']}"

@@ -19,8 +19,11 @@ from caas_chassis.crashpoints import crash_point
 from caas_chassis.database import TRANSIENT
 from caas_chassis.processing import Processor, TooManyFailures
 from caas_chassis.records import RawRecord
+from caas_chassis.settings import ServiceSettings
 
 HANDLING_LIMIT_S: Final = 30.0
+METADATA_AGE_MS: Final = 10_000
+"""Topics may be created after the service has started: how soon they are found."""
 START_BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _RETRY_PAUSE_S: Final = (0.05, 0.2, 1.0, 2.0, 5.0)
 
@@ -32,11 +35,10 @@ class Consumer:
 
     name = "consumer"
 
-    def __init__(self, service: str, topics: Sequence[str], bootstrap_servers: str, batch_size: int) -> None:
+    def __init__(self, service: str, topics: Sequence[str], settings: ServiceSettings) -> None:
         self._service = service
         self._topics = topics
-        self._bootstrap_servers = bootstrap_servers
-        self._batch_size = batch_size
+        self._settings = settings
         self._processor: Processor | None = None
         self._broker: KafkaBroker | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -49,7 +51,7 @@ class Consumer:
 
     @property
     def healthy(self) -> bool:
-        """Connected, not stopped by a failure, and not stuck in one batch for longer than allowed."""
+        """Connected, not stopped by a failure, and not trying to apply one batch for longer than allowed."""
         if self._failure is not None or self._broker is None:
             return False
         stuck = (
@@ -94,15 +96,16 @@ class Consumer:
 
     def _build(self) -> KafkaBroker:
         broker = KafkaBroker(
-            self._bootstrap_servers,
+            self._settings.kafka_bootstrap_servers,
             client_id=f"caas-{self._service}",
             allow_auto_create_topics=False,
             graceful_timeout=HANDLING_LIMIT_S,
             apply_types=False,
             consumer_only=True,
             logger=None,
+            metadata_max_age_ms=METADATA_AGE_MS,
         )
-        subscribe(broker, self._topics, self._service, self._batch_size, self._handle)
+        subscribe(broker, self._topics, self._service, self._settings, self._handle)
         return broker
 
     async def _handle(self, message: KafkaMessage) -> None:
@@ -110,16 +113,25 @@ class Consumer:
             await asyncio.sleep(_RETRY_PAUSE_S[-1])
             await message.nack()
             return
-        self._busy_since = asyncio.get_running_loop().time()
-        try:
-            if await self._apply(_raw_records(message.raw_message)):
-                crash_point("offset.before_commit")
-                await message.ack()
-                crash_point("offset.after_commit")
-            else:
-                await message.nack()
-        finally:
+        if self._busy_since is None:
+            self._busy_since = asyncio.get_running_loop().time()
+        if await self._apply_or_stop(message):
             self._busy_since = None
+            crash_point("offset.before_commit")
+            await message.ack()
+            crash_point("offset.after_commit")
+        else:
+            await message.nack()
+
+    async def _apply_or_stop(self, message: KafkaMessage) -> bool:
+        """An error that nobody foresaw stops the consumer, loudly: FastStream would pass the batch over."""
+        try:
+            return await self._apply(_raw_records(message.raw_message))
+        except Exception as error:
+            self._failure = error
+            _log.critical("consumer_stopped", reason=f"{type(error).__name__}: {error}")
+            await message.nack()
+            raise
 
     async def _apply(self, records: Sequence[RawRecord]) -> bool:
         """True when all records are applied or parked; False when the database is away: read them again."""
@@ -143,7 +155,7 @@ def subscribe(
     broker: KafkaBroker,
     topics: Sequence[str],
     service: str,
-    batch_size: int,
+    settings: ServiceSettings,
     handle: Callable[[KafkaMessage], Awaitable[None]],
 ) -> None:
     """Declare the one subscriber of a service, with every setting that keeps messages from being lost."""
@@ -154,7 +166,8 @@ def subscribe(
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         no_reply=True,
-        max_records=batch_size,
+        max_records=settings.batch_size,
+        group_instance_id=settings.consumer_instance and f"{service}-{settings.consumer_instance}",
         fetch_max_wait_ms=100,
         batch_timeout_ms=100,
         session_timeout_ms=10_000,
@@ -177,4 +190,9 @@ async def _undecoded(message: KafkaMessage) -> KafkaMessage:
 
 def _raw_records(records: ConsumerRecord[Any, Any] | tuple[ConsumerRecord[Any, Any], ...]) -> list[RawRecord]:
     assert isinstance(records, tuple)
-    return [RawRecord(r.topic, r.partition, r.offset, r.key, r.value or b"", tuple(r.headers)) for r in records]
+    return [RawRecord(r.topic, r.partition, r.offset, r.key, r.value or b"", _headers(r)) for r in records]
+
+
+def _headers(record: ConsumerRecord[Any, Any]) -> list[tuple[str, bytes]]:
+    """A header without a value is one with an empty value."""
+    return [(name, value or b"") for name, value in record.headers]

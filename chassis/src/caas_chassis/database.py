@@ -34,13 +34,16 @@ TRANSIENT: Final = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
     asyncpg.DiskFullError,
     ConnectionError,
     TimeoutError,
     OSError,
 )
-"""Errors of the database's condition, not of the statement: try again later, blame no message."""
+"""Errors of the database's condition, not of the statement: try again later, blame no message.
+
+asyncpg's InterfaceError is not among them: it also means a value that no column can hold, which is the
+message's fault for ever. `Database.connection` turns the kind that means a lost connection into ConnectionError.
+"""
 
 _LOST_SERVER: Final = (
     asyncpg.ReadOnlySQLTransactionError,
@@ -58,19 +61,21 @@ class Database:
         self._application = application
         self._size = size
         self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
 
     async def open(self) -> None:
         """Raises the connection's error when the server cannot be reached within 10 s."""
-        if self._pool is None:
-            self._pool = await asyncpg.create_pool(
-                self._url,
-                min_size=1,
-                max_size=self._size,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
-                max_inactive_connection_lifetime=300,
-                server_settings={**_SERVER_SETTINGS, "application_name": self._application},
-            )
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=1,
+                    max_size=self._size,
+                    timeout=CONNECT_TIMEOUT_S,
+                    command_timeout=COMMAND_TIMEOUT_S,
+                    max_inactive_connection_lifetime=300,
+                    server_settings={**_SERVER_SETTINGS, "application_name": self._application},
+                )
 
     async def close(self) -> None:
         """Close the pool; connections that do not finish within 10 s are terminated."""
@@ -88,7 +93,8 @@ class Database:
         After an error that means the server is gone or demoted every pooled connection is expired, so that
         the next one finds the new primary.
         """
-        await self.open()
+        if self._pool is None:
+            await self.open()
         assert self._pool is not None
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
@@ -97,6 +103,10 @@ class Database:
             if self._pool is not None:
                 await self._pool.expire_connections()
             raise
+        except asyncpg.InterfaceError as error:
+            if isinstance(error, ValueError):  # A value that cannot be encoded: the statement's fault.
+                raise
+            raise ConnectionError(f"the connection cannot be used any more: {error}") from error
 
     async def dedicated(self) -> asyncpg.Connection:
         """A connection outside the pool, for session locks and LISTEN; the caller closes it."""

@@ -31,17 +31,19 @@ ALERT_AFTER_ATTEMPTS: Final = 5
 _BACKOFF_S: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 CLAIM: Final = """
+WITH claimed AS MATERIALIZED (
+    SELECT id FROM chassis.task WHERE effect = $1 AND due_at <= now() ORDER BY due_at, id LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
 UPDATE chassis.task t SET due_at = now() + make_interval(secs => $3), attempts = attempts + 1
-FROM (SELECT id FROM chassis.task WHERE effect = $1 AND due_at <= now() ORDER BY due_at, id LIMIT $2
-    FOR UPDATE SKIP LOCKED) c
-WHERE t.id = c.id
+FROM claimed WHERE t.id = claimed.id
 RETURNING t.id, t.key, t.payload, t.attempts, t.correlationid, t.causationid, t.actor, t.traceparent
 """
 EXTEND: Final = """
 UPDATE chassis.task SET due_at = now() + make_interval(secs => $2) WHERE id IN
     (SELECT id FROM chassis.task WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED)
 """
-DELETE: Final = "DELETE FROM chassis.task WHERE id = ANY($1::bigint[])"
+DELETE: Final = "DELETE FROM chassis.task WHERE id = ANY($1::bigint[]) RETURNING id"
 POSTPONE: Final = "UPDATE chassis.task SET due_at = now() + make_interval(secs => $2), last_error = $3 WHERE id = $1"
 OLDEST: Final = "SELECT extract(epoch FROM now() - min(due_at))::float8 FROM chassis.task WHERE effect = $1"
 
@@ -81,12 +83,15 @@ class Effect[P: BaseModel, R]:
     timeout_s: float = 30.0
 
 
+type _Ended = Sequence[tuple[_Running, Done[Any, Any]]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Running:
     id: int
     attempts: int
     key: str
-    payload: BaseModel
+    payload: bytes
     cause: Cause
 
 
@@ -102,7 +107,7 @@ class EffectWorker(PeriodicLoop):
         self._effect = effect
         self._database = database
         self._transaction = transaction
-        self._calls: dict[asyncio.Task[object], _Running] = {}
+        self._calls: dict[asyncio.Task[Done[Any, Any]], _Running] = {}
         self._extended_at = 0.0
 
     async def run_once(self) -> bool:
@@ -130,9 +135,11 @@ class EffectWorker(PeriodicLoop):
     async def stop(self) -> None:
         """Let running calls end and record them; what does not end in time is done again by another worker."""
         await super().stop()
-        if self._calls:
-            await asyncio.wait([*self._calls], timeout=self._effect.timeout_s)
-            await self._record([(running, task) for task, running in self._calls.items() if task.done()])
+        deadline = asyncio.get_running_loop().time() + self._effect.timeout_s
+        while self._calls and asyncio.get_running_loop().time() < deadline:
+            await self.run_once()
+        for call in self._calls:
+            call.cancel()
 
     async def age_s(self) -> float:
         """Seconds for which the most overdue task has been due; at most 0 when none is."""
@@ -148,14 +155,14 @@ class EffectWorker(PeriodicLoop):
 
     def _running(self, row: Record) -> _Running:
         cause = Cause(row["causationid"], row["correlationid"], row["actor"], row["traceparent"])
-        payload = self._effect.payload.model_validate_json(row["payload"])
-        return _Running(row["id"], row["attempts"], row["key"], payload, cause)
+        return _Running(row["id"], row["attempts"], row["key"], row["payload"], cause)
 
-    async def _call(self, running: _Running) -> object:
+    async def _call(self, running: _Running) -> Done[Any, Any]:
+        payload = self._effect.payload.model_validate_json(running.payload)
         crash_point("effect.before_call", (self._effect.name,))
-        result = await asyncio.wait_for(self._effect.call(running.payload), self._effect.timeout_s)
+        result = await asyncio.wait_for(self._effect.call(payload), self._effect.timeout_s)
         crash_point("effect.after_call", (self._effect.name,))
-        return result
+        return Done(running.key, payload, result, running.cause)
 
     async def _extend_leases(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -164,7 +171,7 @@ class EffectWorker(PeriodicLoop):
             async with self._database.connection() as connection:
                 await connection.execute(EXTEND, [running.id for running in self._calls.values()], LEASE_S)
 
-    async def _record(self, ended: Sequence[tuple[_Running, asyncio.Task[object]]]) -> None:
+    async def _record(self, ended: Sequence[tuple[_Running, asyncio.Task[Done[Any, Any]]]]) -> None:
         failed = [(running, error) for running, task in ended if (error := task.exception()) is not None]
         done = [(running, task) for running, task in ended if task.exception() is None]
         if done:
@@ -174,7 +181,7 @@ class EffectWorker(PeriodicLoop):
         for _, task in ended:
             self._calls.pop(task, None)
 
-    async def _record_done(self, done: Sequence[tuple[_Running, object]]) -> list[tuple[_Running, BaseException]]:
+    async def _record_done(self, done: _Ended) -> list[tuple[_Running, BaseException]]:
         """Record together; when that fails, one by one. Returns those that could not be recorded."""
         try:
             await self._record_together(done)
@@ -187,12 +194,14 @@ class EffectWorker(PeriodicLoop):
         metrics.count_effect(self._service, self._effect.name, "recorded", len(done))
         return []
 
-    async def _record_together(self, done: Sequence[tuple[_Running, object]]) -> None:
+    async def _record_together(self, done: _Ended) -> None:
+        """A task that is gone was recorded before: by a COMMIT whose answer was lost, or by another worker."""
         first = done[0][0].cause
         async with self._transaction(first, ("effect", self._effect.name)) as tx:
-            await tx.execute(DELETE, [running.id for running, _ in done])
-            outcomes = [Done(running.key, running.payload, result, running.cause) for running, result in done]
-            await self._effect.record(outcomes, tx=tx)
+            open_tasks = {row["id"] for row in await tx.fetch(DELETE, [running.id for running, _ in done])}
+            outcomes = [outcome for running, outcome in done if running.id in open_tasks]
+            if outcomes:
+                await self._effect.record(outcomes, tx=tx)
         crash_point("effect.after_commit", (self._effect.name,))
 
     async def _postpone(self, running: _Running, error: BaseException) -> None:

@@ -22,6 +22,7 @@ STORE: Final = """
 UPDATE chassis.http_answer SET status = $4, body = $5::jsonb, headers = $6::jsonb
 WHERE principal = $1 AND route = $2 AND key = $3
 """
+DELETE_ANSWERS: Final = "DELETE FROM chassis.http_answer WHERE created_at < now() - interval '90 days'"
 
 
 class IdempotencyKeyMissing(Problem):

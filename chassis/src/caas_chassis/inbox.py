@@ -35,7 +35,21 @@ WHERE (p.producer, p.topic, p.key) = (locked.producer, locked.topic, locked.key)
 INSERT_POSITIONS: Final = """
 INSERT INTO chassis.inbox_position (producer, topic, key, sequence)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
-ON CONFLICT DO NOTHING
+ON CONFLICT (producer, topic, key) DO UPDATE SET sequence = excluded.sequence
+    WHERE inbox_position.sequence = 0
+"""
+
+INSERT_FIRST_POSITIONS: Final = """
+INSERT INTO chassis.inbox_position (producer, topic, key, sequence)
+SELECT producer, topic, key, 0 FROM unnest($1::text[], $2::text[], $3::text[]) AS n(producer, topic, key)
+ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING
+"""
+
+LOCK_POSITIONS: Final = """
+SELECT p.sequence FROM chassis.inbox_position p
+JOIN unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS n(producer, topic, key, before)
+    USING (producer, topic, key)
+WHERE p.sequence = n.before ORDER BY producer, topic, key FOR UPDATE OF p
 """
 
 SELECT_SEEN: Final = """
@@ -77,6 +91,23 @@ async def advance(tx: Tx, before: Mapping[Stream, int], after: Mapping[Stream, i
         moved += _count(await tx.execute(UPDATE_POSITIONS, *_columns(known), old, further))
     if moved != len(after):
         raise PositionConflict(f"another consumer moved {len(after) - moved} of {len(after)} positions meanwhile")
+
+
+async def hold(tx: Tx, positions: Mapping[Stream, int]) -> None:
+    """Keep positions where they are until the commit. Raises PositionConflict when one has moved.
+
+    Whoever parks a message behind another one needs it: otherwise the one in front could be applied just
+    now, find nobody waiting, and leave the stream standing.
+    """
+    if not positions:
+        return
+    streams = list(positions)
+    first = [stream for stream in streams if positions[stream] == 0]
+    if first:
+        await tx.execute(INSERT_FIRST_POSITIONS, *_columns(first))
+    held = await tx.fetch(LOCK_POSITIONS, *_columns(streams), list(positions.values()))
+    if len(held) != len(streams):
+        raise PositionConflict(f"another consumer moved {len(streams) - len(held)} of {len(streams)} positions")
 
 
 async def read_seen(tx: Tx, batch: Sequence[Decoded]) -> list[tuple[str, str]]:

@@ -28,6 +28,14 @@ class NotParked(Problem):
     title = "There is no such parked message"
 
 
+class NotItsTurn(Problem):
+    """Another message of the stream has to be decided about, or sent again, before this one."""
+
+    status = 409
+    code = "not_its_turn"
+    title = "An earlier message of its stream comes first"
+
+
 class Decision(BaseModel):
     """Why an operator decides so."""
 
@@ -74,14 +82,19 @@ async def replay_parked(parked_id: UUID, by: str, reason: str, *, tx: Tx) -> Non
 
 
 async def discard_parked(parked_id: UUID, by: str, reason: str, *, tx: Tx) -> None:
-    """Give a parked message up: its stream goes on behind it. Raises NotParked."""
+    """Give a parked message up: its stream goes on behind it. Raises NotParked, NotItsTurn.
+
+    Only the first of a stream can be given up: one that waits would be asked for again, and applied.
+    """
     row = await tx.fetchrow(parking.SELECT_OPEN, parked_id)
     if row is None:
         raise NotParked(f"{parked_id} is not open: it was replayed or discarded, or never parked")
-    await parking.close(tx, parked_id, "discarded", by, reason)
     decoded = parking.decoded_of(row)
     if decoded.stream is not None:
-        state = (await inbox.read_states(tx, [decoded.stream]))[decoded.stream]
-        if state.position + 1 == decoded.sequence:
-            await inbox.advance(tx, {decoded.stream: state.position}, {decoded.stream: decoded.sequence})
+        position = (await inbox.read_states(tx, [decoded.stream]))[decoded.stream].position
+        if decoded.sequence > position + 1:
+            raise NotItsTurn(f"it is number {decoded.sequence} of its stream, number {position + 1} comes first")
+        if decoded.sequence == position + 1:
+            await inbox.advance(tx, {decoded.stream: position}, {decoded.stream: decoded.sequence})
             await parking.kick(tx, [(decoded.stream, decoded.sequence + 1)])
+    await parking.close(tx, parked_id, "discarded", by, reason)

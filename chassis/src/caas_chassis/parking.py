@@ -45,7 +45,7 @@ UPDATE chassis.parked SET state = $2, decided_by = $3, decided_reason = $4, deci
 
 POSTPONE: Final = """
 UPDATE chassis.parked SET attempts = attempts + 1, state = $2, detail = $3,
-    next_try_at = now() + make_interval(secs => $4) WHERE id = $1
+    next_try_at = now() + make_interval(secs => $4), reason = $5 WHERE id = $1
 """
 
 PUT_BACK: Final = "UPDATE chassis.parked SET state = 'parked', reason = 'gap' WHERE id = $1"
@@ -64,7 +64,7 @@ SELECT_GAPS: Final = """
 SELECT k.producer, k.topic, k.stream_key, coalesce(p.sequence, 0) + 1 AS missing_from, min(k.sequence) - 1 AS missing_to
 FROM chassis.parked k
 LEFT JOIN chassis.inbox_position p ON (p.producer, p.topic, p.key) = (k.producer, k.topic, k.stream_key)
-WHERE k.state = 'parked' AND k.reason IN ('gap', 'waiting') AND k.sequence > coalesce(p.sequence, 0)
+WHERE k.state IN ('retrying', 'parked') AND k.sequence > coalesce(p.sequence, 0)
 GROUP BY 1, 2, 3, 4 HAVING min(k.sequence) > coalesce(p.sequence, 0) + 1 LIMIT 100
 """
 
@@ -81,7 +81,7 @@ async def park(tx: Tx, parkings: Sequence[Parking]) -> None:
             record.partition,
             record.offset,
             record.key,
-            [name for name, _ in record.headers],
+            [name.replace("\x00", "") for name, _ in record.headers],
             [value for _, value in record.headers],
             record.value,
             decoded.envelope.type if decoded.envelope else "",

@@ -58,6 +58,12 @@ class Plan:
     unnumbered: list[Decoded] = field(default_factory=list)
     duplicates: int = 0
 
+    @property
+    def held(self) -> dict[Stream, int]:
+        """The positions of streams that are only parked in: they must stay where they are until that is done."""
+        parked = {parking.decoded.stream for parking in self.park}
+        return {stream: at for stream, at in self.before.items() if stream in parked and stream not in self.positions}
+
 
 def plan_batch(
     batch: Sequence[Decoded], states: Mapping[Stream, StreamState], seen: Iterable[tuple[str, str]] = ()

@@ -54,8 +54,8 @@ class Processor:
         """Apply, or park, every record. Raises TRANSIENT errors (call again later) and TooManyFailures."""
         batch = [decode_record(record) for record in records]
         try:
-            await self._apply_again(batch)
-            self._failures_in_a_row = 0
+            if await self._apply_again(batch):
+                self._failures_in_a_row = 0
         except TRANSIENT:
             raise
         except Exception as error:  # Whatever a handler raises is that message's fault until proven otherwise.
@@ -76,7 +76,7 @@ class Processor:
             try:
                 async with tx.savepoint():
                     await self._retry(row, tx)
-            except TRANSIENT:
+            except (*TRANSIENT, PositionConflict):
                 raise
             except Exception as error:
                 failed = (row, error)
@@ -92,16 +92,16 @@ class Processor:
             self._request(missing, tx)
         return len(gaps)
 
-    async def _apply_again(self, batch: Sequence[Decoded]) -> None:
-        for attempt in range(1, CONFLICT_TRIES + 1):
+    async def _apply_again(self, batch: Sequence[Decoded]) -> bool:
+        for _ in range(CONFLICT_TRIES):
             try:
-                await self._apply(batch)
-                return
+                return await self._apply(batch)
             except PositionConflict:
-                if attempt == CONFLICT_TRIES:
-                    raise ConnectionError("positions kept moving: another consumer owns these partitions") from None
+                continue  # Another consumer was faster: its positions are committed, plan on them.
+        raise ConnectionError("positions kept moving: another consumer owns these partitions")
 
-    async def _apply(self, batch: Sequence[Decoded]) -> None:
+    async def _apply(self, batch: Sequence[Decoded]) -> bool:
+        """True when a handler got something to do, and did it."""
         types = sorted({type(d.message).__name__ for d in batch if d.message is not None})
         async with self._transaction(_own_cause(self._service), ("handle", *types)) as tx:
             streams = list({d.stream: None for d in batch if d.stream is not None})
@@ -111,9 +111,11 @@ class Processor:
             await inbox.record_offsets(tx, [decoded.record for decoded in batch])
         crash_point("handle.after_commit", types)
         metrics.observe_batch(self._service, len(plan.apply), plan.duplicates, len(plan.park))
+        return any(type(decoded.message) in self._handlers for decoded in plan.apply)
 
     async def _apply_plan(self, plan: Plan, tx: Tx) -> None:
         await inbox.advance(tx, plan.before, plan.positions)
+        await inbox.hold(tx, plan.held)
         await inbox.remember_seen(tx, plan.unnumbered)
         await self._dispatch(plan.apply, tx)
         if plan.park:
@@ -186,55 +188,83 @@ class Processor:
         if self._failures_in_a_row >= FAILURES_IN_A_ROW:
             raise TooManyFailures(f"{FAILURES_IN_A_ROW} messages in a row failed, the last with {error!r}") from error
         _log.error("message_failed", type=decoded.envelope and decoded.envelope.type, exc_info=error)
+        try:
+            await self._park(decoded, error)
+        except PositionConflict as moved:
+            raise ConnectionError("another consumer owns this partition: look at the message again") from moved
+
+    async def _park(self, decoded: Decoded, error: Exception) -> None:
         async with self._transaction(_own_cause(self._service), ("park",)) as tx:
             states = await inbox.read_states(tx, [decoded.stream] if decoded.stream else [])
             plan = plan_batch([decoded], states, await inbox.read_seen(tx, [decoded]))
-            if not plan.apply:
-                return
-            refused = isinstance(error, Refused)
-            fate = _fate_of(decoded, error)
-            if refused or decoded.stream is None:
-                await inbox.advance(tx, plan.before, plan.positions)
-                await inbox.remember_seen(tx, plan.unnumbered)
-            await parking.park(tx, [fate])
-            self._tell_of_parked([fate], tx)
-            await parking.kick(tx, [(stream, plan.positions[stream] + 1) for stream in plan.drain if refused])
-            await inbox.record_offsets(tx, [decoded.record])
+            if plan.park:
+                raise error  # It was not the handler that failed: parking it did, and must not be passed over.
+            if plan.apply:
+                await self._park_applicable(plan, _fate_of(decoded, error), tx)
+
+    async def _park_applicable(self, plan: Plan, fate: Parking, tx: Tx) -> None:
+        refused = fate.reason is ParkReason.REFUSED
+        if refused or fate.decoded.stream is None:
+            await inbox.advance(tx, plan.before, plan.positions)
+            await inbox.remember_seen(tx, plan.unnumbered)
+        else:
+            await inbox.hold(tx, plan.before)
+        await parking.park(tx, [fate])
+        self._tell_of_parked([fate], tx)
+        await parking.kick(tx, [(stream, plan.positions[stream] + 1) for stream in plan.drain if refused])
+        await inbox.record_offsets(tx, [fate.decoded.record])
 
     async def _retry(self, row: Record, tx: Tx) -> None:
+        """Apply a parked message if it is its turn. Those refused or invalid when it was are applied late."""
         decoded = parking.decoded_of(row)
-        if decoded.stream is None:
-            await self._dispatch([decoded], tx)
-            await parking.close(tx, row["id"], "replayed", self._service, "applied")
-            return
         stream = decoded.stream
-        state = (await inbox.read_states(tx, [stream]))[stream]
-        if decoded.sequence > state.position + 1:
-            await tx.execute(parking.PUT_BACK, row["id"])
-            return
-        if decoded.sequence == state.position + 1:
-            await inbox.advance(tx, {stream: state.position}, {stream: decoded.sequence})
-            await self._dispatch([decoded] if decoded.problem is None else [], tx)
-        await parking.close(tx, row["id"], "replayed", self._service, "applied")
-        await parking.kick(tx, [(stream, decoded.sequence + 1)])
+        if stream is not None and row["reason"] not in (ParkReason.INVALID, ParkReason.REFUSED):
+            position = (await inbox.read_states(tx, [stream]))[stream].position
+            if decoded.sequence > position + 1:
+                await tx.execute(parking.PUT_BACK, row["id"])
+                return
+            if decoded.sequence <= position:
+                await parking.close(tx, row["id"], "replayed", self._service, "it had been applied before")
+                return
+            await inbox.advance(tx, {stream: position}, {stream: decoded.sequence})
+            await parking.kick(tx, [(stream, decoded.sequence + 1)])
+        if decoded.problem is not None:
+            raise Refused("invalid", decoded.problem)
+        await self._dispatch([decoded], tx)
+        await parking.close(tx, row["id"], "replayed", row["decided_by"] or self._service, "applied")
 
     async def _postpone(self, row: Record, error: Exception, *, tx: Tx) -> None:
         attempts = row["attempts"] + 1
         detail = f"{type(error).__name__}: {error}"[:2000]
         decoded = parking.decoded_of(row)
-        if isinstance(error, Refused) and decoded.stream is not None:
-            await inbox.advance(tx, {decoded.stream: decoded.sequence - 1}, {decoded.stream: decoded.sequence})
-            await parking.kick(tx, [(decoded.stream, decoded.sequence + 1)])
-        again = attempts < MAX_ATTEMPTS and not isinstance(error, Refused)
-        await tx.execute(parking.POSTPONE, row["id"], "retrying" if again else "parked", detail, 4.0 ** (attempts - 1))
+        final = isinstance(error, Refused)
+        reason = _reason_of(decoded, error)
+        if final and decoded.stream is not None:
+            await self._pass_over(decoded.stream, decoded.sequence, tx)
+        again = attempts < MAX_ATTEMPTS and not final
+        state = "retrying" if again else "parked"
+        await tx.execute(parking.POSTPONE, row["id"], state, detail, 4.0 ** (attempts - 1), reason)
         if not again:
-            self._alert_parked(decoded, "refused" if isinstance(error, Refused) else "failed", detail, tx)
+            self._alert_parked(decoded, reason, detail, tx)
+
+    async def _pass_over(self, stream: Stream, sequence: int, tx: Tx) -> None:
+        """A message that is given up does not hold its stream up."""
+        state = (await inbox.read_states(tx, [stream]))[stream]
+        if state.position + 1 == sequence:
+            await inbox.advance(tx, {stream: state.position}, {stream: sequence})
+            await parking.kick(tx, [(stream, sequence + 1)])
 
 
 def _fate_of(decoded: Decoded, error: Exception) -> Parking:
     if isinstance(error, Refused):
         return Parking(decoded, ParkReason.REFUSED, str(error))
     return Parking(decoded, ParkReason.FAILED, f"{type(error).__name__}: {error}", retry_s=1.0)
+
+
+def _reason_of(decoded: Decoded, error: Exception) -> ParkReason:
+    if decoded.problem is not None:
+        return ParkReason.INVALID
+    return ParkReason.REFUSED if isinstance(error, Refused) else ParkReason.FAILED
 
 
 def _own_cause(service: str) -> Cause:

@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    InvalidTopicError,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.partitioner import DefaultPartitioner
 
 SEND_TIMEOUT_S: Final = 15.0
 MAX_BATCH_BYTES: Final = 900 * 1024  # below the broker's default limit of 1 MiB for a batch
+METADATA_TIMEOUT_S: Final = 2.0
 _partition_of = DefaultPartitioner()
+_TOPIC_REFUSED: Final = (UnknownTopicOrPartitionError, InvalidTopicError, TopicAuthorizationFailedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,15 @@ class OutgoingRecord:
     partition: int | None = None
 
 
-class RecordRefused(Exception):
-    """The broker will never take this record (too large, topic unknown): its stream has to wait for a person."""
+class RecordsRefused(Exception):
+    """The broker does not take one of these records: too large, or its topic unknown, invalid or forbidden.
+
+    `topic` is set when nothing can be sent to that topic now.
+    """
+
+    def __init__(self, reason: str, topic: str | None = None) -> None:
+        super().__init__(reason)
+        self.topic = topic
 
 
 class RecordSender:
@@ -45,24 +61,26 @@ class RecordSender:
 
     async def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Returns when the broker has acknowledged all. Raises KafkaError or TimeoutError: then none, some or all
-        arrived, the producer is gone, and the caller sends again from the first. Raises RecordRefused when a
-        single record was given and the broker will never take it."""
+        arrived, the producer is gone, and the caller sends again from the first. Raises RecordsRefused when
+        trying again unchanged would not help: then, too, some of the others may have arrived."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 producer = await self._started()
                 acknowledgements = await self._append(producer, records)
                 await asyncio.gather(*acknowledgements)
-        except (MessageSizeTooLargeError, UnknownTopicOrPartitionError) as error:
+        except MessageSizeTooLargeError as error:
             await self.close()
-            if len(records) == 1:
-                raise RecordRefused(f"{records[0].topic}: {type(error).__name__}") from error
-            raise
+            raise RecordsRefused(f"{records[0].topic}: {type(error).__name__}") from error
+        except _TOPIC_REFUSED as error:
+            await self.close()
+            only = records[0].topic if len({record.topic for record in records}) == 1 else None
+            raise RecordsRefused(f"{records[0].topic}: {type(error).__name__}", only) from error
         except BaseException:
             await self.close()
             raise
 
     async def partition_of(self, topic: str, key: bytes) -> int:
-        """The partition that records of this key go to. Raises KafkaError when the topic is unknown."""
+        """The partition that records of this key go to. Raises RecordsRefused when the topic is unknown."""
         async with asyncio.timeout(SEND_TIMEOUT_S):
             return await self._choose(await self._started(), topic, key)
 
@@ -117,11 +135,24 @@ class RecordSender:
     async def _choose(self, producer: AIOKafkaProducer, topic: str, key: bytes) -> int:
         known = producer.client.cluster.partitions_for_topic(topic)
         if known is None:
-            known = await producer.partitions_for(topic)
+            known = await _ask_for_partitions(producer, topic)
         if not known:
-            raise UnknownTopicOrPartitionError(topic)
+            raise RecordsRefused(f"{topic}: {UnknownTopicOrPartitionError.__name__}", topic)
         partitions = sorted(known)
         return int(_partition_of(key, partitions, partitions))
+
+
+async def _ask_for_partitions(producer: AIOKafkaProducer, topic: str) -> set[int]:
+    """aiokafka would wait for an unknown topic as long as for an answer, and all other streams with it."""
+    deadline = asyncio.get_running_loop().time() + METADATA_TIMEOUT_S
+    await producer.client.add_topic(topic)
+    while True:
+        if not await producer.client.force_metadata_update():
+            raise KafkaConnectionError("no broker says which topics there are")
+        found: set[int] = producer.client.cluster.partitions_for_topic(topic) or set()
+        if found or asyncio.get_running_loop().time() > deadline:
+            return found
+        await asyncio.sleep(0.1)  # A topic that was just created has no leader yet.
 
 
 async def _send_group(

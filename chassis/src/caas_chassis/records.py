@@ -63,6 +63,8 @@ def decode_record(record: RawRecord) -> Decoded:
         envelope, body = read_envelope(record.headers, record.value)
     except InvalidEnvelope as error:
         return Decoded(record, None, None, f"envelope: {error}")
+    except RecursionError:
+        return Decoded(record, None, None, "envelope: nested too deeply")
     try:
         return Decoded(record, envelope, decode(envelope.type, body), None)
     except InvalidMessage as error:

@@ -7,21 +7,21 @@ consumers drop the duplicates.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import asyncpg
 import structlog
-from aiokafka.errors import KafkaError
 from asyncpg import Record
 
-from caas_chassis import metrics
+from caas_chassis import blocking, metrics
+from caas_chassis.blocking import Blocked, OutboxStream
 from caas_chassis.crashpoints import crash_point
 from caas_chassis.database import Database
 from caas_chassis.ids import new_id
 from caas_chassis.loops import PeriodicLoop
 from caas_chassis.outbox import NOTIFY_CHANNEL
-from caas_chassis.producing import OutgoingRecord, RecordRefused, RecordSender
+from caas_chassis.producing import OutgoingRecord, RecordSender, RecordsRefused
 from caas_contracts import Envelope
 from caas_contracts.envelope import rfc3339
 from caas_contracts.streams import StreamPosition, StreamWatermark
@@ -29,6 +29,7 @@ from caas_contracts.streams import StreamPosition, StreamWatermark
 BATCH: Final = 2000
 WATERMARK_EVERY_S: Final = 5.0
 WATERMARK_POSITIONS: Final = 1000
+BLOCKED_TRIED_EVERY_S: Final = 15.0
 _LOCK: Final = 0x0CAA5_0B0
 _SHARD: Final = 0
 
@@ -44,10 +45,6 @@ UPDATE_CURSOR: Final = """
 UPDATE chassis.relay_cursor SET horizon = $1, position = $2, updated_at = now() WHERE shard = 0
 """
 COMMITTED_BEYOND: Final = "SELECT EXISTS (SELECT 1 FROM chassis.outbox WHERE (horizon, position) > ($1, $2))"
-SELECT_BLOCKED: Final = "SELECT topic, key FROM chassis.outbox_blocked"
-BLOCK: Final = """
-INSERT INTO chassis.outbox_blocked (topic, key, from_sequence, reason) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-"""
 SELECT_RESENDS: Final = "SELECT * FROM chassis.outbox_resend ORDER BY id LIMIT 50"
 READ_STREAM: Final = """
 SELECT * FROM chassis.outbox WHERE aggregatetype = $1 AND aggregateid = $2 AND sequence >= $3
@@ -60,7 +57,8 @@ SELECT * FROM chassis.outbox WHERE aggregatetype = $1 AND created_at >= $2 AND (
 DELETE_RESEND: Final = "DELETE FROM chassis.outbox_resend WHERE id = $1"
 RECENT_STREAMS: Final = """
 SELECT aggregatetype AS topic, aggregateid AS key, max(sequence) AS sequence FROM chassis.outbox
-WHERE created_at > now() - interval '10 minutes' AND (horizon, position) <= ($1, $2) GROUP BY 1, 2 LIMIT 20000
+WHERE created_at > now() - interval '10 minutes' AND (horizon, position) <= ($1, $2)
+    AND aggregatetype NOT LIKE '%.dlt' GROUP BY 1, 2 LIMIT 20000
 """
 OLDEST: Final = """
 SELECT extract(epoch FROM now() - min(created_at))::float8 FROM (SELECT created_at FROM chassis.outbox
@@ -84,6 +82,7 @@ class Relay(PeriodicLoop):
         self._cursor = (0, 0)
         self._marks: dict[tuple[str, str], int] = {}
         self._marked_at = 0.0
+        self._tried_at = 0.0
 
     async def run_once(self) -> bool:
         """Send one batch; True when there may be more. Does nothing while another replica relays."""
@@ -94,6 +93,7 @@ class Relay(PeriodicLoop):
             rows = await connection.fetch(READ, *self._cursor, BATCH)
             if rows:
                 await self._send_batch(connection, rows)
+            await self._try_blocked(connection)
             resent = await self._resend(connection)
             await self._send_watermarks()
             return len(rows) == BATCH or resent or await self._waiting_for_horizon(connection, rows)
@@ -141,53 +141,72 @@ class Relay(PeriodicLoop):
                 connection.terminate()
 
     async def _send_batch(self, connection: asyncpg.Connection, rows: Sequence[Record]) -> None:
-        blocked = {(row["topic"], row["key"]) for row in await connection.fetch(SELECT_BLOCKED)}
-        sendable = [row for row in rows if (row["aggregatetype"], row["aggregateid"]) not in blocked]
+        blocked = await blocking.read_blocked(connection)
+        hopeless = [
+            row for row in rows if row["aggregatetype"] in blocked.topics and _stream(row) not in blocked.streams
+        ]
+        if hopeless:
+            waiting = await blocking.block(connection, hopeless, "its topic takes nothing", whole_topic=True)
+            blocked.streams.update(waiting)
         crash_point("relay.before_send")
-        await self._send(connection, sendable)
+        await self._send(connection, rows, blocked)
         crash_point("relay.after_send")
         cursor = (rows[-1]["horizon"], rows[-1]["position"])
         await connection.execute(UPDATE_CURSOR, *cursor)
         self._cursor = cursor
         crash_point("relay.after_mark")
-        metrics.count_sent(self._service, len(sendable))
 
-    async def _send(self, connection: asyncpg.Connection, rows: Sequence[Record]) -> None:
-        """Send together; when the broker objects to a record, find it and block its stream."""
-        try:
-            await self._sender.send([_outgoing(row, self._service) for row in rows])
-        except TimeoutError:
-            raise
-        except KafkaError as error:
-            if error.retriable and not _is_refusal(error):
-                raise
-            await self._send_one_by_one(connection, rows)
+    async def _send(self, connection: asyncpg.Connection, rows: Sequence[Record], blocked: Blocked) -> None:
+        """Send together; when the broker refuses a record, find it by halves and block its stream."""
+        sendable = [row for row in rows if _stream(row) not in blocked.streams]
+        if not sendable:
             return
-        self._mark(rows)
+        try:
+            await self._sender.send([_outgoing(row, self._service) for row in sendable])
+        except RecordsRefused as refusal:
+            if refusal.topic is not None:
+                refused = [row for row in sendable if row["aggregatetype"] == refusal.topic]
+                await self._block(connection, refused, refusal, blocked)
+                await self._send(connection, sendable, blocked)
+            elif len(sendable) == 1:
+                await self._block(connection, sendable, refusal, blocked)
+            else:
+                middle = len(sendable) // 2
+                await self._send(connection, sendable[:middle], blocked)
+                await self._send(connection, sendable[middle:], blocked)
+        else:
+            self._mark(sendable)
+            metrics.count_sent(self._service, len(sendable))
 
-    async def _send_one_by_one(self, connection: asyncpg.Connection, rows: Sequence[Record]) -> None:
-        blocked: set[tuple[str, str]] = set()
-        for row in rows:
-            stream = (row["aggregatetype"], row["aggregateid"])
-            if stream in blocked:
-                continue
+    async def _block(
+        self, connection: asyncpg.Connection, rows: Sequence[Record], refusal: RecordsRefused, blocked: Blocked
+    ) -> None:
+        async with connection.transaction():
+            streams = await blocking.block(connection, rows, str(refusal), whole_topic=refusal.topic is not None)
+            await blocking.alert_blocked(connection, self._service, streams, str(refusal))
+        blocked.streams.update(streams)
+        _log.error("streams_blocked", topic=streams[0][0], streams=len(streams), error=str(refusal))
+
+    async def _try_blocked(self, connection: asyncpg.Connection) -> None:
+        """A refused stream goes on by itself when the broker takes its row: the topic came, the limit was raised."""
+        now = asyncio.get_running_loop().time()
+        if now - self._tried_at < BLOCKED_TRIED_EVERY_S:
+            return
+        self._tried_at = now
+        for row in await connection.fetch(blocking.CANDIDATES):
+            stream, first = (row["topic"], row["key"]), row["from_sequence"]
+            rows = await connection.fetch(READ_STREAM, *stream, first, first, *self._cursor, 1)
             try:
-                await self._sender.send([_outgoing(row, self._service)])
-                self._mark([row])
-            except RecordRefused as error:
-                blocked.add(stream)
-                _log.error(
-                    "stream_blocked",
-                    topic=stream[0],
-                    key=stream[1],
-                    sequence=row["sequence"],
-                    error=str(error),
-                )
-                await connection.execute(BLOCK, *stream, row["sequence"], str(error))
+                await self._sender.send([_outgoing(each, self._service) for each in rows])
+            except RecordsRefused:
+                await connection.execute(blocking.STILL_BLOCKED, *stream)
+            else:
+                await blocking.unblock(connection, stream, whole_topic=row["whole_topic"], by="relay")
 
     def _mark(self, rows: Sequence[Record]) -> None:
         for row in rows:
-            self._marks[row["aggregatetype"], row["aggregateid"]] = row["sequence"]
+            if not row["aggregatetype"].endswith(".dlt"):
+                self._marks[_stream(row)] = max(row["sequence"], self._marks.get(_stream(row), 0))
 
     async def _waiting_for_horizon(self, connection: asyncpg.Connection, rows: Sequence[Record]) -> bool:
         """Rows are committed but an older transaction is still open: look again in a moment."""
@@ -214,7 +233,7 @@ class Relay(PeriodicLoop):
             stream, last = (request["topic"], request["key"]), request["to_sequence"]
             rows = await connection.fetch(READ_STREAM, *stream, first, last, *self._cursor, BATCH)
             if rows:
-                await self._send(connection, rows)
+                await self._send(connection, rows, await blocking.read_blocked(connection))
                 first = rows[-1]["sequence"] + 1
             if len(rows) < BATCH:
                 return
@@ -224,7 +243,7 @@ class Relay(PeriodicLoop):
         while True:
             rows = await connection.fetch(READ_SINCE, request["topic"], request["since"], *self._cursor, *after, BATCH)
             if rows:
-                await self._send(connection, rows)
+                await self._send(connection, rows, await blocking.read_blocked(connection))
                 after = (rows[-1]["horizon"], rows[-1]["position"])
             if len(rows) < BATCH:
                 return
@@ -236,22 +255,31 @@ class Relay(PeriodicLoop):
             return
         self._marked_at = now
         marks, self._marks = self._marks, {}
+        try:
+            await self._send_marks(marks)
+        except BaseException:
+            self._marks = marks | self._marks
+            raise
+
+    async def _send_marks(self, marks: Mapping[OutboxStream, int]) -> None:
         by_partition: dict[tuple[str, int], list[StreamPosition]] = {}
         for (topic, key), sequence in marks.items():
-            partition = await self._sender.partition_of(topic, key.encode())
+            try:
+                partition = await self._sender.partition_of(topic, key.encode())
+            except RecordsRefused:
+                continue  # Its topic is gone: the next message of the stream is refused, and says so.
             by_partition.setdefault((topic, partition), []).append(StreamPosition(key=key, sequence=sequence))
         records = [
             _watermark(self._service, topic, partition, positions[start : start + WATERMARK_POSITIONS])
             for (topic, partition), positions in by_partition.items()
             for start in range(0, len(positions), WATERMARK_POSITIONS)
-            if not topic.endswith(".dlt")
         ]
         if records:
             await self._sender.send(records)
 
 
-def _is_refusal(error: KafkaError) -> bool:
-    return type(error).__name__ in ("MessageSizeTooLargeError", "UnknownTopicOrPartitionError")
+def _stream(row: Record) -> OutboxStream:
+    return row["aggregatetype"], row["aggregateid"]
 
 
 def _outgoing(row: Record, service: str) -> OutgoingRecord:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from caas_chassis import blocking
 from caas_chassis.transaction import Tx
 from caas_contracts.streams import ResendStream
 
@@ -13,7 +14,6 @@ SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (
         AND coalesce(to_sequence, 9223372036854775807) >= coalesce($4, 9223372036854775807))
 """
 INSERT_TOPIC: Final = "INSERT INTO chassis.outbox_resend (topic, since, requested_by) VALUES ($1, $2, $3)"
-UNBLOCK: Final = "DELETE FROM chassis.outbox_blocked WHERE topic = $1 AND key = $2 RETURNING from_sequence"
 
 
 async def record_resend_request(request: ResendStream, service: str, *, tx: Tx) -> None:
@@ -36,8 +36,4 @@ async def resend_topic(topic: str, since: datetime, by: str, *, tx: Tx) -> None:
 
 async def unblock_stream(topic: str, key: str, by: str, *, tx: Tx) -> bool:
     """Let a stream that the broker refused go on from the refused message; False when it was not blocked."""
-    first = await tx.fetchval(UNBLOCK, topic, key)
-    if first is None:
-        return False
-    await tx.execute(INSERT_STREAM, topic, key, first, None, by)
-    return True
+    return await blocking.unblock(tx.connection, (topic, key), whole_topic=False, by=by)

@@ -18,9 +18,11 @@ from caas_chassis.consumer import Consumer
 from caas_chassis.crashpoints import crash_point
 from caas_chassis.database import TRANSIENT, Database
 from caas_chassis.effects import EffectWorker
+from caas_chassis.idempotency import DELETE_ANSWERS
 from caas_chassis.inbox import DELETE_SEEN
 from caas_chassis.logwatch import LogWatch
 from caas_chassis.loops import Loop, PeriodicLoop
+from caas_chassis.partitions import create_partitions
 from caas_chassis.processing import Processor
 from caas_chassis.producing import RecordSender
 from caas_chassis.relay import Relay
@@ -57,7 +59,7 @@ class Runtime:
         self.relay = Relay(service.name, self.database, sender)
         self.changes = Changes(self.database)
         topics = [topic.name for topic in service.reads]
-        self.consumer = Consumer(service.name, topics, settings.kafka_bootstrap_servers, settings.batch_size)
+        self.consumer = Consumer(service.name, topics, settings)
         self.consumer.use(self.processor)
         watch = LogWatch(service.name, topics, settings.kafka_bootstrap_servers, self.transaction)
         own = [build(self.transaction) for build in service.loops]
@@ -155,7 +157,7 @@ class Runtime:
                 pending = await migrate.pending_migrations(connection, [CHASSIS_MIGRATIONS, self.service.migrations])
             finally:
                 await connection.close()
-        except (*TRANSIENT, asyncpg.PostgresError) as error:
+        except (*TRANSIENT, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             _log.warning("database_unavailable", error=f"{type(error).__name__}: {error}")
             return False
         if pending:
@@ -177,7 +179,7 @@ class _Retrier(PeriodicLoop):
 
 
 class _Housekeeping(PeriodicLoop):
-    """Measures ages, asks again for missing messages, forgets ids that are older than 90 days."""
+    """Measures ages, asks again for missing messages, creates partitions, forgets what is older than 90 days."""
 
     name = "housekeeping"
 
@@ -190,7 +192,10 @@ class _Housekeeping(PeriodicLoop):
         await runtime.processor.ask_for_missing()
         async with runtime.transaction(Cause.of_person(name), ("housekeeping",)) as tx:
             await tx.execute(DELETE_SEEN)
+            await tx.execute(DELETE_ANSWERS)
             metrics.parked_open.labels(name).set(int(str(await tx.fetchval(parking.COUNT_OPEN))))
+        async with runtime.transaction(Cause.of_person(name), ("partitions",)) as tx:
+            await create_partitions(tx=tx)
         metrics.outbox_age_s.labels(name).set(await runtime.relay.outbox_age_s())
         for effect, worker in runtime.effects.items():
             metrics.task_age_s.labels(name, effect).set(max(0.0, await worker.age_s()))

@@ -87,7 +87,13 @@ class TimerLoop(PeriodicLoop):
             if limit == 1:
                 await self._postpone(timer, error)
                 return 1
-            return await self._fire(timer, handler, 1)
+            return await self._fire_one_by_one(timer, handler, limit)
+
+    async def _fire_one_by_one(self, timer: str, handler: TimerHandler, limit: int) -> int:
+        fired = 0
+        while fired < limit and await self._fire(timer, handler, 1):
+            fired += 1
+        return fired
 
     async def _fire_together(self, timer: str, handler: TimerHandler, limit: int) -> int:
         async with self._transaction(Cause.of_person(self._service), ("timer", timer)) as tx:

@@ -4,6 +4,7 @@ Only the chassis opens and commits it. Publishing, enqueueing and scheduling are
 in one statement, just before COMMIT.
 """
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from caas_chassis.database import Connection
 from caas_contracts import Message, Topic
 from caas_contracts.operations import AlertKind, AlertRaised
 
+_NO_CODE: Final = re.compile(r"[^A-Za-z0-9._:-]")
 CHANGE_CHANNEL: Final = "chassis_change"
 
 INSERT_TASKS: Final = """
@@ -121,7 +123,8 @@ class Tx:
 
     def alert(self, kind: AlertKind, subject: str, detail: str, *, cause: Cause | None = None) -> None:
         """Have operations look at something (NOT-2). `detail` says what to do; it holds nothing secret."""
-        alert = AlertRaised(service=self.service, kind=kind, subject=subject, detail=detail[:2000], raised_at=self.now)
+        named = _NO_CODE.sub("_", subject)[:64] or "unknown"
+        alert = AlertRaised(service=self.service, kind=kind, subject=named, detail=detail[:2000], raised_at=self.now)
         self.publish(alert, cause=cause)
 
     @asynccontextmanager

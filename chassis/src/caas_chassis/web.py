@@ -1,8 +1,10 @@
 """The HTTP side of every service: problem details, authentication, limits, health, metrics, parked messages."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
+from urllib.parse import unquote_plus
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
@@ -24,6 +26,7 @@ from caas_chassis.runtime import Runtime
 
 MAX_BODY_BYTES: Final = 64 * 1024
 PROBLEM_JSON: Final = "application/problem+json"
+_ESCAPED_DIGIT: Final = re.compile(r"\\u003([0-9])")
 
 _log = structlog.get_logger(__name__)
 
@@ -199,9 +202,11 @@ class _Guard:
         body = await _read(receive) if scope["method"] in ("POST", "PUT", "PATCH", "DELETE") else b""
         if body is None:
             return await _refuse(PayloadTooLarge(f"at most {MAX_BODY_BYTES} bytes are accepted"), scope, receive, send)
-        query = scope.get("query_string", b"")
-        if holds_card_number(f"{scope['path']} {_text(query)} {_text(body)}"):
+        text = f"{scope['path']} {_text(scope.get('query_string', b''))} {_text(body)}"
+        if holds_card_number(text):
             return await _refuse(CardNumberRefused("send the gateway's token instead"), scope, receive, send)
+        if "\x00" in text or "\\u0000" in text:  # No text column can hold it.
+            return await _refuse(InvalidRequest("the NUL character is not accepted"), scope, receive, send)
         replayed = _Replay(body, receive)
         return await self._app(scope, replayed, send)
 
@@ -234,7 +239,9 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace").replace("+", " ").replace("%20", " ")
+    """As a reader will see it: with the digits that JSON and URLs allow to be written in other ways."""
+    written = _ESCAPED_DIGIT.sub(lambda found: found.group(1), raw.decode(errors="replace"))
+    return unquote_plus(written)
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,6 +28,8 @@ def decode(type_name: str, body: bytes) -> Message | None:
     adapter = _ADAPTERS.get(type_name)
     if adapter is None:
         return None
+    if b"\\u0000" in body:
+        raise InvalidMessage(f"{type_name}: body: the NUL character, which no database text can hold")
     try:
         return adapter.validate_json(body)
     except ValidationError as error:

@@ -24,8 +24,30 @@ CREATE TABLE chassis.outbox (
     created_at timestamptz NOT NULL DEFAULT now()
 ) PARTITION BY RANGE (created_at);
 CREATE TABLE chassis.outbox_default PARTITION OF chassis.outbox DEFAULT;
+COMMENT ON TABLE chassis.outbox_default IS 'Rows of weeks for which no partition was created in time.';
+
+-- The partition of the week (UTC, from Monday) that holds a day; NULL when it exists, or when rows of that week are
+-- in the default partition already, where they stay.
+CREATE FUNCTION chassis.create_outbox_partition(day date) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    first date := date_trunc('week', day::timestamp)::date;
+    name text := 'outbox_' || to_char(first, 'YYYYMMDD');
+    from_at timestamptz := first::timestamp AT TIME ZONE 'UTC';
+    to_at timestamptz := (first + 7)::timestamp AT TIME ZONE 'UTC';
+BEGIN
+    IF to_regclass('chassis.' || name) IS NOT NULL
+        OR EXISTS (SELECT 1 FROM chassis.outbox_default WHERE created_at >= from_at AND created_at < to_at) THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format('CREATE TABLE chassis.%I PARTITION OF chassis.outbox FOR VALUES FROM (%L) TO (%L)',
+        name, from_at, to_at);
+    RETURN name;
+END $$;
+
 CREATE INDEX outbox_relay ON chassis.outbox (horizon, position);
 CREATE INDEX outbox_stream_sequence ON chassis.outbox (aggregatetype, aggregateid, sequence);
+SELECT chassis.create_outbox_partition((now() + make_interval(weeks => ahead))::date)
+FROM generate_series(0, 2) AS ahead;
 COMMENT ON TABLE chassis.outbox IS
     'Messages of committed transactions, insert-only; column names follow Debezium''s event router.';
 COMMENT ON COLUMN chassis.outbox.horizon IS
@@ -45,7 +67,9 @@ CREATE TABLE chassis.outbox_blocked (
     key text NOT NULL,
     from_sequence bigint NOT NULL,
     reason text NOT NULL,
+    whole_topic boolean NOT NULL DEFAULT false,
     blocked_at timestamptz NOT NULL DEFAULT now(),
+    tried_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, key)
 );
 COMMENT ON TABLE chassis.outbox_blocked IS 'Streams of which the broker refused a message: they wait, others do not.';

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from caas_chassis.embedded import EmbeddedKafka, EmbeddedPostgres
+from caas_chassis.embedded import EmbeddedKafka, EmbeddedPostgres, EmbeddedServerError
 from caas_chassis.embedded.kafka import DEFAULT_CACHE_DIR
+from caas_chassis.embedded.kafka_jars import provide_kafka_jars
 from caas_chassis.embedded.server import EmbeddedServer, Progress
 from caas_chassis.testing.containers import (
     ApacheKafkaContainer,
@@ -42,6 +43,20 @@ class BrokerContainers:
 
     bootstrap_servers: str
     postgres_url: str
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Download Kafka before the first test: a first use may take longer than a test may."""
+    needed = {"kafka_bootstrap", "start_kafka"}
+    wanted = any(needed & set(getattr(item, "fixturenames", ())) for item in session.items)
+    if not wanted or session.config.option.collectonly or os.environ.get(KAFKA_VARIABLE):
+        return
+    say = _say(session.config)
+    try:
+        provide_kafka_jars(_jar_cache(session.config), progress=say)
+    except EmbeddedServerError as error:
+        # The tests that need Kafka fail with this message; the others can still be run.
+        say(str(error))
 
 
 @pytest.fixture(scope="session")
