@@ -78,9 +78,10 @@ def stories(draw: st.DrawFn) -> Story:
     told = []
     for number in range(draw(st.integers(1, 4))):
         payment = UUID(int=(number + 1) << 40)
-        sold = st.builds(a_sold_service, st.just(payment), REFUNDS, SETTLED, st.booleans())
-        others = st.sampled_from([a_lost_service, a_loss_in_transit, a_stranger]).map(lambda make, p=payment: make(p))
-        told.append(draw(st.one_of(sold, sold, others)))
+        here = st.just(payment)
+        sold = st.builds(a_sold_service, here, REFUNDS, SETTLED, st.booleans())
+        others = [st.builds(make, here) for make in (a_lost_service, a_loss_in_transit, a_stranger)]
+        told.append(draw(st.one_of(sold, sold, *others)))
     return Story(
         tuple(fact for story in told for fact in story.facts), tuple(line for story in told for line in story.lines)
     )

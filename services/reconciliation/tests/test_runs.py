@@ -1,6 +1,6 @@
 """Runs: on schedule and on demand, one at a time, patient with the gateway, safe to repeat (RCN-1)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -112,6 +112,7 @@ async def test_the_schedule_runs_every_hour_and_does_not_catch_up(make_database:
             due_at = await tx.fetchval(
                 "SELECT due_at FROM chassis.timer WHERE timer = $1 AND key = $2", RUN_TIMER, RUN_TIMER_KEY
             )
+        assert isinstance(due_at, datetime)
         assert due_at > service.harness.clock.now()
 
 

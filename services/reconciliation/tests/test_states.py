@@ -24,7 +24,7 @@ def drawn(heading: str) -> set[tuple[str, str]]:
     return {(a, b) for a, b in re.findall(r"(\w+) --> (\w+)", diagram)}
 
 
-def edges(transitions: Mapping[StrEnum, frozenset[StrEnum]]) -> set[tuple[str, str]]:
+def edges[S: StrEnum](transitions: Mapping[S, frozenset[S]]) -> set[tuple[str, str]]:
     return {(start.value, end.value) for start, ends in transitions.items() for end in ends}
 
 
