@@ -28,7 +28,8 @@ OPEN_CASES: Final = (
 )
 PARKED: Final = "SELECT count(*) FROM chassis.parked WHERE state IN ('retrying', 'parked')"
 JOURNEY: Final = """
-SELECT type, aggregatetype AS topic, created_at FROM chassis.outbox WHERE correlationid = $1 ORDER BY created_at, position
+SELECT type, aggregatetype AS topic, created_at FROM chassis.outbox WHERE correlationid = $1
+ORDER BY created_at, position
 """
 STORY_OF: Final = """
 SELECT correlationid FROM chassis.outbox WHERE aggregateid = $1 AND type = 'caas.orders.PurchasePlaced.v1'
