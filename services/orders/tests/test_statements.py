@@ -47,35 +47,27 @@ VALUES (gen_random_uuid(), 'cus-1', 'veh-1', 'premium-audio', 'permanent', 100, 
 """
 
 
-@pytest.mark.parametrize(
-    ("constraint", "values"),
-    [
-        ("active_is_delivered_and_settled", ("active", True, "captured", False, True, False)),
-        ("active_is_delivered_and_settled", ("active", True, None, True, True, False)),
-        ("active_is_delivered_and_settled", ("active", True, "voided", True, True, False)),
-        ("ended_without_service_is_free", ("failed", False, "captured", False, True, False)),
-        ("ended_without_service_is_free", ("cancelled", False, None, False, True, False)),
-        ("activation_or_cancelled_payment", ("cancelling", True, None, False, True, True)),
-        ("purchases_check", ("active", False, "captured", True, True, False)),
-    ],
-)
-async def test_the_schema_refuses_what_must_never_be(
-    connection: asyncpg.Connection, constraint: str, values: tuple[str, bool, str | None, bool, bool, bool]
-) -> None:
+CASES = [
+    ("active_is_delivered_and_settled", ("active", True, "captured", False, True, False)),
+    ("active_is_delivered_and_settled", ("active", True, None, True, True, False)),
+    ("active_is_delivered_and_settled", ("active", True, "voided", True, True, False)),
+    ("ended_without_service_is_free", ("failed", False, "captured", False, True, False)),
+    ("ended_without_service_is_free", ("cancelled", False, None, False, True, False)),
+    ("activation_or_cancelled_payment", ("cancelling", True, None, False, True, True)),
+    ("purchases_check", ("active", False, "captured", True, True, False)),
+]
+
+
+async def test_the_schema_refuses_what_must_never_be(connection: asyncpg.Connection) -> None:
     # SVC-4 to SVC-8: whatever the code does.
-    status, occupies, money, activated, asked, given_up = values
     now = await connection.fetchval("SELECT now()")
     await connection.execute(
         "INSERT INTO customers VALUES ('cus-1', 'Ana', 'a@example.com', 'es', NULL, now(), now());"
         "INSERT INTO vehicles VALUES ('veh-1', 'cus-1', 'caas-one', '{}', 'key', now(), now())"
     )
-    with pytest.raises(asyncpg.CheckViolationError) as refused:
-        await connection.execute(
-            INSERT_PURCHASE,
-            status,
-            occupies,
-            money,
-            *(now if flag else None for flag in (activated, asked, given_up)),
-        )
-    assert refused.value.constraint_name == constraint
+    for constraint, (status, occupies, money, *flags) in CASES:
+        instants = (now if flag else None for flag in flags)
+        with pytest.raises(asyncpg.CheckViolationError) as refused:
+            await connection.execute(INSERT_PURCHASE, status, occupies, money, *instants)
+        assert refused.value.constraint_name == constraint, (status, money)
     await connection.close()

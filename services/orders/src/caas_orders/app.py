@@ -27,7 +27,7 @@ def main() -> None:
 
 def build(settings: OrdersSettings, *, maintenance: Maintenance | None = None, mailer: Mailer | None = None) -> FastAPI:
     """The application. Partners that are given replace the ones over HTTP and SMTP (benchmarks, tests)."""
-    service = orders_service(maintenance or _vss(settings), mailer or _smtp(settings))
+    service = orders_service(maintenance or vss_client(settings), mailer or _smtp(settings))
     runtime = Runtime(service, settings)
     return create_app(runtime, routers(runtime))
 
@@ -50,7 +50,8 @@ def orders_service(maintenance: Maintenance, mailer: Mailer) -> Service:
     )
 
 
-def _vss(settings: OrdersSettings) -> VssClient:
+def vss_client(settings: OrdersSettings) -> VssClient:
+    """The maintenance system over HTTP."""
     client = httpx.AsyncClient(
         base_url=settings.vss_url,
         headers={"Authorization": f"Bearer {settings.vss_api_key.get_secret_value()}"},

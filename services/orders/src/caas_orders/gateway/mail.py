@@ -59,6 +59,9 @@ class SmtpMailer:
             outcome = _refusal(error)
             _log.warning("mail_not_sent", mail_id=str(mail.mail_id), attempt=mail.attempt, reason=outcome.reason)
             return outcome
+        except ValueError as error:  # An address or subject that must not reach an SMTP command or a header.
+            _log.warning("mail_impossible", mail_id=str(mail.mail_id), error=type(error).__name__)
+            return Rejected("address or subject not permitted")
         return Sent()
 
     def _message(self, mail: OutgoingMail) -> EmailMessage:
