@@ -12,7 +12,7 @@ from caas_billing.domain.invoice import Invoice, issue_invoice
 from caas_billing.domain.numbering import DocumentNumber, Series
 from caas_billing.domain.sale import Customer, Sale, SoldService
 from caas_billing.gateway.postman import MailServer
-from caas_billing.gateway.typesetting import Issuer
+from caas_billing.gateway.typesetting import Issuer, Typesetter
 from caas_chassis.migrate import apply_migrations
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind, PurchasePlaced
@@ -154,6 +154,10 @@ def an_issuer() -> Issuer:
         website="www.caas.example",
         registration="Inscrita en el Registro Mercantil de Madrid",
     )
+
+
+def a_typesetter() -> Typesetter:
+    return Typesetter(an_issuer(), threads=1)
 
 
 def a_mail_server(port: int, **changes: Any) -> MailServer:

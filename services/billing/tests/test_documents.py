@@ -10,7 +10,7 @@ from pypdf import PdfReader
 from pypdf.generic import DictionaryObject, StreamObject
 
 from caas_billing.domain.document import Document
-from caas_billing.gateway.typesetting import TypesetDocument, Typesetter, formatted_amount
+from caas_billing.gateway.typesetting import TypesetDocument, formatted_amount
 from caas_contracts.orders import PurchaseKind
 from services.billing.tests.builders import (
     AN_INSTANT,
@@ -18,15 +18,15 @@ from services.billing.tests.builders import (
     a_customer,
     a_sale,
     a_service,
+    a_typesetter,
     an_invoice_document,
-    an_issuer,
     euros,
 )
 
 
 def words_of(document: Document) -> str:
     """The text of the PDF, with every run of white space as one space."""
-    return words_in(Typesetter(an_issuer()).pdf(document))
+    return words_in(a_typesetter().pdf(document))
 
 
 def _objects(reader: PdfReader) -> Iterator[DictionaryObject]:
@@ -142,12 +142,12 @@ def test_very_long_words_still_fit_on_the_page() -> None:
         service=a_service(name="W" * 200, vehicle_id="V" * 64),
         captured=euros(10**12),
     )
-    pdf = Typesetter(an_issuer()).pdf(an_invoice_document(sale))
+    pdf = a_typesetter().pdf(an_invoice_document(sale))
     assert "10.000.000.000,00 €" in words_in(pdf)
 
 
 def test_the_pdf_claims_pdf_a_2b_and_embeds_its_fonts() -> None:
-    pdf = Typesetter(an_issuer()).pdf(an_invoice_document())
+    pdf = a_typesetter().pdf(an_invoice_document())
     reader = PdfReader(io.BytesIO(pdf))
     claims = reader.root_object["/Metadata"].get_object()
     assert isinstance(claims, StreamObject)
@@ -163,14 +163,14 @@ def test_the_pdf_claims_pdf_a_2b_and_embeds_its_fonts() -> None:
 
 def test_the_same_document_gives_the_same_bytes() -> None:
     document = an_invoice_document()
-    assert Typesetter(an_issuer()).pdf(document) == Typesetter(an_issuer()).pdf(document)
+    assert a_typesetter().pdf(document) == a_typesetter().pdf(document)
 
 
 async def test_a_task_survives_its_way_through_the_database() -> None:
     task = TypesetDocument(document=a_credit_note_document())
     again = TypesetDocument.model_validate_json(task.model_dump_json())
     assert again == task
-    typesetter = Typesetter(an_issuer())
+    typesetter = a_typesetter()
     assert (await typesetter.typeset(again)).pdf == typesetter.pdf(task.document)
 
 

@@ -41,44 +41,31 @@ async def test_every_statement_of_the_store_fits_the_schema(make_database: MakeD
     assert len(prepared) == 21
 
 
-@pytest.mark.parametrize(
-    ("table", "column"),
-    [
-        ("invoice", "total_minor"),
-        ("invoice_line", "line"),
-        ("refund", "refund_id"),
-        ("credit_note", "refund_id"),
-        ("document", "pdf"),
-    ],
-)
-async def test_issued_documents_cannot_be_changed_or_removed(issued: Harness, table: str, column: str) -> None:
-    attempts = (
-        f"UPDATE {table} SET {column} = {column}",
-        f"DELETE FROM {table}",
-        f"TRUNCATE {table} CASCADE",
-    )
-    async with issued.transaction() as tx:
-        count = await tx.fetchval(f"SELECT count(*) FROM {table}")
-    assert int(str(count)) > 0
-    for attempt in attempts:
-        with pytest.raises(asyncpg.RestrictViolationError, match="correct them with a credit note"):
-            async with issued.transaction() as tx:
-                await tx.execute(attempt)
+async def test_issued_documents_cannot_be_changed_or_removed(issued: Harness) -> None:
+    columns = {"invoice": "number", "invoice_line": "line", "credit_note": "number", "document": "pdf"}
+    for table, column in {**columns, "refund": "reason"}.items():
+        async with issued.transaction() as tx:
+            assert await tx.fetchval(f"SELECT count(*) > 0 FROM {table}"), table
+        for attempt in (
+            f"UPDATE {table} SET {column} = {column}",
+            f"DELETE FROM {table}",
+            f"TRUNCATE {table} CASCADE",
+        ):
+            with pytest.raises(asyncpg.RestrictViolationError, match="correct them with a credit note"):
+                async with issued.transaction() as tx:
+                    await tx.execute(attempt)
 
 
-@pytest.mark.parametrize(
-    "attempt",
-    [
+async def test_a_series_never_goes_back(issued: Harness) -> None:
+    for attempt in (
         "UPDATE series SET last_position = last_position - 1",
         "UPDATE series SET last_issued_at = last_issued_at - interval '1 day', last_position = last_position + 1",
         "DELETE FROM series",
         "TRUNCATE series CASCADE",
-    ],
-)
-async def test_a_series_never_goes_back(issued: Harness, attempt: str) -> None:
-    with pytest.raises((asyncpg.RestrictViolationError, asyncpg.CheckViolationError)):
-        async with issued.transaction() as tx:
-            await tx.execute(attempt)
+    ):
+        with pytest.raises((asyncpg.RestrictViolationError, asyncpg.CheckViolationError)):
+            async with issued.transaction() as tx:
+                await tx.execute(attempt)
 
 
 async def test_amounts_that_do_not_add_up_are_refused_by_the_schema(issued: Harness) -> None:

@@ -57,7 +57,7 @@ def service_of(settings: BillingSettings, postman: Postman) -> Service:
         name=NAME,
         migrations=MIGRATIONS,
         handlers=HANDLERS,
-        effects=effects(Typesetter(_issuer(settings)), postman, at_once=at_once),
+        effects=effects(Typesetter(_issuer(settings), settings.typeset_concurrency), postman, at_once=at_once),
     )
 
 
