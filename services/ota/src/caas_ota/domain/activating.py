@@ -94,7 +94,7 @@ def succeed(fleet: Fleet, command: Command, proof: Acknowledgement, applied_at: 
         fleet.put_command(command)
     if activation.status in (ActivationStatus.APPLIED, ActivationStatus.APPLIED_LATE):
         return None
-    vehicle_ms = _milliseconds_between(command, proof)
+    vehicle_ms = _milliseconds_between(fleet.receipts.get(command.command_id, command.received_at), proof)
     proved = activation.applied(proof, applied_at, fleet.now)
     event = proved.success(proof, applied_at, fleet.attempts(proved), vehicle_ms=vehicle_ms)
     fleet.put_activation(proved)
@@ -235,8 +235,8 @@ def _reason_of_silence(activation: Activation) -> str:
     return NO_ANSWER if activation.cancel_reason is None else CANCELLED
 
 
-def _milliseconds_between(command: Command, proof: Acknowledgement) -> int:
+def _milliseconds_between(received_at: datetime | None, proof: Acknowledgement) -> int:
     """The vehicle's own time, as seen here: from its receipt to its result; 0 when the receipt is missing."""
-    if command.received_at is None:
+    if received_at is None:
         return 0
-    return max(0, round((proof.arrived_at - command.received_at).total_seconds() * 1000))
+    return max(0, round((proof.arrived_at - received_at).total_seconds() * 1000))

@@ -1,11 +1,33 @@
 """What a vehicle's answer, or its silence, means for the command and what it belongs to."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from caas_ota.domain import activating, deactivating
 from caas_ota.domain.acknowledgement import Acknowledgement, AckStatus, Refusal, Verify, refusal_of
 from caas_ota.domain.command import Command, CommandKind, CommandState
 from caas_ota.domain.fleet import Fleet, Verdict
+from caas_ota.domain.vehicle import Configuration
+
+
+def acknowledge_all(fleet: Fleet, acks: Sequence[Acknowledgement], verify: Verify) -> None:
+    """Take in a batch in its order, receipts last: a result makes its own receipt superfluous."""
+    receipts = [ack for ack in acks if ack.status is AckStatus.RECEIVED]
+    fleet.receipts = {ack.command_id: ack.arrived_at for ack in reversed(receipts)}
+    for ack in acks:
+        if ack.status is not AckStatus.RECEIVED:
+            acknowledge(fleet, ack, verify)
+    for ack in receipts:
+        acknowledge(fleet, ack, verify)
+
+
+def note_configuration(fleet: Fleet, vehicle_id: str, configuration: Configuration) -> None:
+    """Remember what a vehicle says that it has (OTA-5)."""
+    vehicle = fleet.vehicles.get(vehicle_id)
+    if vehicle is None or not vehicle.is_registered:
+        return
+    if vehicle.reported_at is None or vehicle.reported != configuration:
+        fleet.put_vehicle(vehicle.reporting(configuration, fleet.now))
 
 
 def acknowledge(fleet: Fleet, ack: Acknowledgement, verify: Verify) -> None:
@@ -59,7 +81,7 @@ def _follow(fleet: Fleet, command: Command, ack: Acknowledgement) -> Refusal | N
         answered = command.answered(ack.outcome, fleet.now)
         fleet.put_command(answered)
         _conclude(fleet, answered, ack)
-    fleet.put_vehicle(fleet.vehicles[ack.vehicle_id].reporting(ack.configuration, fleet.now))
+    note_configuration(fleet, ack.vehicle_id, ack.configuration)
     return None
 
 

@@ -96,6 +96,8 @@ class Fleet:
         self.deactivations: dict[UUID, Deactivation] = {}
         self.commands: dict[UUID, Command] = {}
         self.changes = Changes()
+        self.receipts: dict[UUID, datetime] = {}
+        """When receipts of this batch arrived, by command; not verified, they only measure."""
         self._by_activation: dict[UUID, list[UUID]] = {}
         self._queues: dict[str, list[UUID]] = {}
 

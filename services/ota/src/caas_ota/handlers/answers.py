@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from caas_chassis.transaction import Tx
 from caas_ota.domain.acknowledgement import Acknowledgement, Refusal, Report, Unreadable
-from caas_ota.domain.answering import acknowledge
-from caas_ota.domain.fleet import Fleet
+from caas_ota.domain.answering import acknowledge_all, note_configuration
 from caas_ota.domain.policy import Policy
 from caas_ota.gateway.messages import Inbound, read_inbound
 from caas_ota.gateway.signatures import verify_signature
@@ -24,10 +23,9 @@ async def take_in(inbound: Sequence[Inbound], *, tx: Tx, policy: Policy) -> None
         return
     vehicles = {one.topic_vehicle_id for one in acknowledgements} | {one.vehicle_id for one in reports}
     fleet = await load_fleet(tx, policy, vehicles, command_ids={one.command_id for one in acknowledgements})
-    for one in acknowledgements:
-        acknowledge(fleet, one, verify_signature)
+    acknowledge_all(fleet, acknowledgements, verify_signature)
     for report in reports:
-        _note(fleet, report)
+        note_configuration(fleet, report.vehicle_id, report.configuration)
     await write_changes(fleet, tx=tx)
 
 
@@ -38,9 +36,3 @@ async def set_aside(message: Inbound, *, tx: Tx) -> None:
         read = Unreadable(read.acknowledgement_id, message.topic, read.raw, message.arrived_at)
     if isinstance(read, Unreadable):
         await insert_unreadable(tx, [read], Refusal.PROCESSING_FAILED)
-
-
-def _note(fleet: Fleet, report: Report) -> None:
-    vehicle = fleet.vehicles.get(report.vehicle_id)
-    if vehicle is not None and vehicle.is_registered and vehicle.reported != report.configuration:
-        fleet.put_vehicle(vehicle.reporting(report.configuration, report.arrived_at))

@@ -56,8 +56,6 @@ async def write_changes(fleet: Fleet, *, tx: Tx) -> None:
         tx.alert(alert.kind, alert.subject, alert.detail, cause=cause_of(alert.origin))
     _set_timers(changes, tx)
     _enqueue_sendings(fleet, tx)
-    for activation_id in changes.activations:
-        tx.notify(f"activation:{activation_id}")
 
 
 def _set_timers(changes: Changes, tx: Tx) -> None:
