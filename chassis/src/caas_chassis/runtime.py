@@ -82,7 +82,8 @@ class Runtime:
                 tx = Tx(connection, service=self.service.name, now=self.clock.now(), cause=cause)
                 yield tx
                 await tx.flush()
-                crash_point(f"{subjects[0]}.before_commit", subjects[1:] or ("",))
+                if tx.eventful:
+                    crash_point(f"{subjects[0]}.before_commit", subjects[1:] or ("",))
             if len(subjects) == 1:
                 crash_point(f"{subjects[0]}.after_commit")
         for effect in tx.enqueued:

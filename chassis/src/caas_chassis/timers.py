@@ -98,6 +98,7 @@ class TimerLoop(PeriodicLoop):
     async def _fire_together(self, timer: str, handler: TimerHandler, limit: int) -> int:
         async with self._transaction(Cause.of_person(self._service), ("timer", timer)) as tx:
             rows = await tx.fetch(CLAIM, timer, self._now(), limit)
+            tx.eventful = bool(rows)
             if not rows:
                 return 0
             await tx.execute(DELETE, timer, [row["key"] for row in rows])

@@ -57,13 +57,17 @@ class _Task:
 
 
 class Tx:
-    """An open transaction. `now` is the business instant at its start, `cause` why it runs."""
+    """An open transaction. `now` is the business instant at its start, `cause` why it runs.
+
+    A loop that found nothing to do sets `eventful` to false: nobody needs to die there.
+    """
 
     def __init__(self, connection: Connection, *, service: str, now: datetime, cause: Cause) -> None:
         self.connection = connection
         self.service = service
         self.now = now
         self.cause = cause
+        self.eventful = True
         self._entries: list[outbox.Entry] = []
         self._tasks: list[_Task] = []
         self._timers: dict[tuple[str, str], tuple[datetime, Cause] | None] = {}
