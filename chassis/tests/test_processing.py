@@ -1,33 +1,11 @@
-"""Promises 1, 2, 6 and 7: each message once, in order per stream, poison parked, batches fall back."""
+"""Promises 2, 6 and 7: in order per stream, poison parked, batches fall back."""
 
-from collections.abc import AsyncIterator
-
-import asyncpg
-import pytest
-
-from caas_chassis.migrate import apply_migrations
 from caas_chassis.planning import ParkReason
-from caas_chassis.runtime import CHASSIS_MIGRATIONS
 from caas_chassis.testing.harness import Harness
-from caas_chassis.testing.plugin import MakeDatabase
 from caas_contracts.operations import AlertRaised
 from caas_contracts.ota import ActivationFailed
 from caas_contracts.streams import ResendStream
-from chassis.tests.toy_service import MIGRATIONS, a_service, an_activation
-
-
-async def migrate(url: str) -> None:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        await apply_migrations(connection, [CHASSIS_MIGRATIONS, MIGRATIONS])
-    finally:
-        await connection.close()
-
-
-@pytest.fixture
-async def toy(make_database: MakeDatabase) -> AsyncIterator[Harness]:
-    async with Harness(a_service(), await make_database("toy", migrate)) as harness:
-        yield harness
+from chassis.tests.toy_service import an_activation
 
 
 async def applied(toy: Harness) -> list[str]:
@@ -40,14 +18,6 @@ async def test_a_batch_is_applied_and_its_results_published_in_one_transaction(t
     await toy.receive(*commands)
     assert await applied(toy) == [command.vehicle_id for command in commands]
     assert len(await toy.published(ActivationFailed)) == 50
-
-
-async def test_a_repeated_message_has_no_second_effect(toy: Harness) -> None:
-    command = an_activation()
-    await toy.receive(command)
-    await toy.receive_again(command)
-    assert await applied(toy) == ["V-1"]
-    assert len(await toy.published(ActivationFailed)) == 1
 
 
 async def test_a_gap_parks_the_stream_and_asks_for_the_missing_part(toy: Harness) -> None:

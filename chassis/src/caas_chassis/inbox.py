@@ -45,6 +45,12 @@ SELECT producer, topic, key, 0 FROM unnest($1::text[], $2::text[], $3::text[]) A
 ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING
 """
 
+LOCK_STREAMS: Final = """
+SELECT 1 FROM chassis.inbox_position JOIN unnest($1::text[], $2::text[], $3::text[]) AS n(producer, topic, key)
+    USING (producer, topic, key)
+ORDER BY producer, topic, key FOR UPDATE OF inbox_position
+"""
+
 LOCK_POSITIONS: Final = """
 SELECT p.sequence FROM chassis.inbox_position p
 JOIN unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS n(producer, topic, key, before)
@@ -91,6 +97,13 @@ async def advance(tx: Tx, before: Mapping[Stream, int], after: Mapping[Stream, i
         moved += _count(await tx.execute(UPDATE_POSITIONS, *_columns(known), old, further))
     if moved != len(after):
         raise PositionConflict(f"another consumer moved {len(after) - moved} of {len(after)} positions meanwhile")
+
+
+async def lock(tx: Tx, streams: Sequence[Stream]) -> None:
+    """Have other consumers wait until the commit before they move these streams."""
+    if streams:
+        await tx.execute(INSERT_FIRST_POSITIONS, *_columns(streams))
+        await tx.fetch(LOCK_STREAMS, *_columns(streams))
 
 
 async def hold(tx: Tx, positions: Mapping[Stream, int]) -> None:

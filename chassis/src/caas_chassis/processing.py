@@ -93,18 +93,20 @@ class Processor:
         return len(gaps)
 
     async def _apply_again(self, batch: Sequence[Decoded]) -> bool:
-        for _ in range(CONFLICT_TRIES):
+        for attempt in range(CONFLICT_TRIES):
             try:
-                return await self._apply(batch)
+                return await self._apply(batch, locked=attempt > 0)
             except PositionConflict:
-                continue  # Another consumer was faster: its positions are committed, plan on them.
+                continue  # Another consumer was faster: lock the streams this time, and plan on what it committed.
         raise ConnectionError("positions kept moving: another consumer owns these partitions")
 
-    async def _apply(self, batch: Sequence[Decoded]) -> bool:
+    async def _apply(self, batch: Sequence[Decoded], *, locked: bool) -> bool:
         """True when a handler got something to do, and did it."""
         types = sorted({type(d.message).__name__ for d in batch if d.message is not None})
         async with self._transaction(_own_cause(self._service), ("handle", *types)) as tx:
             streams = list({d.stream: None for d in batch if d.stream is not None})
+            if locked:
+                await inbox.lock(tx, streams)
             states = await inbox.read_states(tx, streams)
             plan = plan_batch(batch, states, await inbox.read_seen(tx, batch))
             await self._apply_plan(plan, tx)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,6 +89,8 @@ class ServerProcess:
 
     def end_with_parent(self, signal_number: signal.Signals) -> None:
         """Send the server `signal_number` when this process ends, even by SIGKILL."""
+        # A predecessor that ended by itself must not leave a watchdog over a process id of the past.
+        self._release_watchdog()
         pid = self.pid
         if pid is not None:
             command = [sys.executable, "-I", "-S", watchdog.__file__, str(pid), str(int(signal_number))]
@@ -112,7 +115,9 @@ class ServerProcess:
         """Signal the process, if there is one, and do not wait."""
         record = self.record()
         if record is not None:
-            os.kill(record.pid, signal_number)
+            # It may end by itself between the look and the signal.
+            with suppress(ProcessLookupError):
+                os.kill(record.pid, signal_number)
 
     def signal_and_wait(self, signal_number: signal.Signals, *, timeout_s: float) -> bool:
         """Signal the process, if there is one, and say whether it ended within `timeout_s`."""
