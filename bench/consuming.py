@@ -35,7 +35,9 @@ BATCHES: Final = 40
 WARM_UP_BATCHES: Final = 2
 DEADLINE_S: Final = 120.0
 
-INSERT_STATE: Final = "INSERT INTO purchase (purchase_id, status, version) SELECT id, 'NEW', 1 FROM unnest($1::uuid[]) id"
+INSERT_STATE: Final = (
+    "INSERT INTO purchase (purchase_id, status, version) SELECT id, 'NEW', 1 FROM unnest($1::uuid[]) id"
+)
 UPDATE_STATE: Final = "UPDATE purchase SET status = 'ACTIVE', version = version + 1 WHERE purchase_id = ANY($1::uuid[])"
 INSERT_SEEN: Final = "INSERT INTO bare_seen SELECT * FROM unnest($1::uuid[]) ON CONFLICT DO NOTHING"
 INSERT_OUTBOX: Final = """
@@ -134,9 +136,7 @@ def _batches[T](items: Sequence[T]) -> list[Sequence[T]]:
 def _record(command: ActivateService, offset: int) -> RawRecord:
     """As the relay of orders sends the first message of this vehicle's stream."""
     name, trace = str(new_id()), new_traceparent()
-    envelope = Envelope(
-        name, "orders", command.TYPE, rfc3339(command.requested_at), command.key, name, name, 1, trace
-    )
+    envelope = Envelope(name, "orders", command.TYPE, rfc3339(command.requested_at), command.key, name, name, 1, trace)
     return RawRecord(command.TOPIC.name, 0, offset, command.key.encode(), command.to_json(), envelope.to_headers())
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from caas_chassis.embedded import EmbeddedKafka, EmbeddedPostgres
@@ -53,6 +52,15 @@ class Machine:
             await admin.close()
         return unique
 
+    async def delete_topics(self, names: Sequence[str]) -> None:
+        """Remove topics with all that was read and written of them."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers, request_timeout_ms=ADMIN_TIMEOUT_MS)
+        await admin.start()
+        try:
+            await admin.delete_topics(list(names))
+        finally:
+            await admin.close()
+
     async def checkpoint(self) -> None:
         """Have earlier writes on disk, so that no run pays for the one before it."""
         await self._execute("CHECKPOINT")
@@ -80,11 +88,6 @@ def running_machine(say: Callable[[str], None]) -> Iterator[Machine]:
         yield Machine(kafka.bootstrap_servers, postgres)
     finally:
         _stop(kafka, postgres)
-
-
-def partitions_of(topic: str, partitions: int = PARTITIONS) -> Sequence[TopicPartition]:
-    """All partitions of a topic that `Machine.topics` made."""
-    return [TopicPartition(topic, number) for number in range(partitions)]
 
 
 def _stop(*servers: EmbeddedKafka | EmbeddedPostgres) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench import consuming, relaying
+from bench import consuming, relaying, throughput
 from bench.measure import Measure
 
-MEASURES: Sequence[Measure] = (relaying.MEASURE, consuming.MEASURE)
+MEASURES: Sequence[Measure] = (relaying.MEASURE, consuming.MEASURE, throughput.MEASURE)
