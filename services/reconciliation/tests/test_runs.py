@@ -86,7 +86,7 @@ async def test_a_gateway_that_keeps_failing_fails_the_run_and_the_next_one_loses
 
 
 async def test_a_page_fetched_again_after_a_crash_counts_once(service: Reconciliation) -> None:
-    """The process dies after a page was recorded but before the gateway's cursor was believed."""
+    """A process that died asks for the same pages once more, and so does a restored backup."""
     capture = a_capture()
     await service.harness.receive(capture)
     lines = [a_line(capture.payment_id, 400) for _ in range(4)]
