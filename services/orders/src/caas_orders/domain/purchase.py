@@ -95,28 +95,34 @@ class Purchase:
         """SVC-2: the gate is open; the amount may be held."""
         if self.status is not PurchaseStatus.REQUESTED:
             return Change(self)
-        moved = _to(self, PurchaseStatus.AUTHORIZING, now)
+        moved = replace(self, status=_step(self, PurchaseStatus.AUTHORIZING), updated_at=now)
         return Change(moved, (moved.authorize_payment(now),))
 
     def maintenance_refused(self, reason: str, now: datetime) -> "Change":
         """SVC-2: not current, or nobody answers: blocked before any payment."""
         if self.status is not PurchaseStatus.REQUESTED:
             return Change(self)
-        moved = _to(self, PurchaseStatus.BLOCKED, now, reason=reason, money=MoneyOutcome.NEVER_HELD)
-        return Change(moved, (PurchaseBlocked(**_subject(moved, now), reason=reason),), NoticeKind.BLOCKED_MAINTENANCE)
+        moved = _ended(self, PurchaseStatus.BLOCKED, reason, MoneyOutcome.NEVER_HELD, now)
+        blocked = PurchaseBlocked(**_subject(moved, now), reason=reason)
+        return Change(moved, (blocked,), NoticeKind.BLOCKED_MAINTENANCE)
 
     def payment_authorized(
         self, *, deliver: bool, activate_not_after: datetime, offer: Offer, now: datetime
     ) -> "Change":
         """SVC-3: the amount is held; activate when the delivery decision allows it (RSK-2)."""
         if self.status is PurchaseStatus.CANCELLING and self.activation_not_after is None:
-            return _give_payment_up(self, now)
+            return _give_payment_up(self, now, reason=self.reason)
         if self.status is not PurchaseStatus.AUTHORIZING:
             return Change(self)
         if not deliver or activate_not_after <= now:
-            return _give_payment_up(_to(self, PurchaseStatus.CANCELLING, now, reason=DELIVERY_REFUSED), now)
+            return _give_payment_up(self, now, reason=DELIVERY_REFUSED)
         not_after = min(activate_not_after, now + offer.activation_window)  # SVC-10
-        moved = _to(replace(self, activation_not_after=not_after), PurchaseStatus.ACTIVATING, now)
+        moved = replace(
+            self,
+            status=_step(self, PurchaseStatus.ACTIVATING),
+            activation_not_after=not_after,
+            updated_at=now,
+        )
         return Change(moved, (_activate_service(moved, dict(offer.configuration), not_after, now),))
 
     def payment_failed(self, reason: str, now: datetime) -> "Change":
@@ -138,7 +144,7 @@ class Purchase:
     def service_activated(self, applied_at: datetime, *, late: bool, now: datetime) -> "Change":
         """The vehicle applied the service. Late, or after the end: it is deactivated again (SVC-10)."""
         if self.status in IN_PROGRESS and not late:
-            return _settled(replace(self, activated_at=applied_at, updated_at=now), now)
+            return _settled(self, applied_at, self.money, self.reason, now)
         if self.status in ENDED_WITHOUT_SERVICE or (late and self.status in IN_PROGRESS):
             return _deactivated_again(self, now)
         return Change(self)
@@ -150,15 +156,13 @@ class Purchase:
             return Change(self, alert=(AlertKind.OUTCOME_UNKNOWN, detail))
         if self.status not in IN_PROGRESS:
             return Change(self)
-        captured = replace(self, money=MoneyOutcome.CAPTURED, updated_at=now)
-        return _settled(replace(captured, activated_at=self.activated_at or activated_at), now)
+        return _settled(self, self.activated_at or activated_at, MoneyOutcome.CAPTURED, self.reason, now)
 
     def capture_failed(self, reason: str, now: datetime) -> "Change":
         """SVC-8: delivered but not paid: the customer keeps the service, the loss is written off."""
         if self.status not in IN_PROGRESS:
             return Change(self)
-        lost = replace(self, money=MoneyOutcome.WRITTEN_OFF, reason=reason, updated_at=now)
-        return _settled(lost, now)
+        return _settled(self, self.activated_at, MoneyOutcome.WRITTEN_OFF, reason, now)
 
     def activation_failed(self, reason: str, now: datetime) -> "Change":
         """SVC-5: proven not applied. The purchase ends when payments has released the hold."""
@@ -184,14 +188,14 @@ class Purchase:
             return Refusal(RefusalCode.ALREADY_ENDED, f"the purchase is {self.status}; there is nothing to cancel")
         if self.status is PurchaseStatus.ACTIVE or self.activated_at or self.money:
             return Refusal(RefusalCode.ALREADY_ACTIVE, "the service is active: it can be withdrawn from, not cancelled")
-        cancelling = replace(self, cancelled_at=now)
         if self.status is PurchaseStatus.REQUESTED:
-            return _cancelled(cancelling, MoneyOutcome.NEVER_HELD, now)
+            return _cancelled(replace(self, cancelled_at=now), MoneyOutcome.NEVER_HELD, now)
         if self.status is PurchaseStatus.CANCELLING:
-            return Change(cancelling)
-        cancelling = _to(cancelling, PurchaseStatus.CANCELLING, now)
+            return Change(replace(self, cancelled_at=now, updated_at=now))
         if self.activation_not_after is None:
-            return _give_payment_up(cancelling, now)
+            return _give_payment_up(replace(self, cancelled_at=now), now, reason=self.reason)
+        status = _step(self, PurchaseStatus.CANCELLING)
+        cancelling = replace(self, status=status, cancelled_at=now, updated_at=now)
         return Change(cancelling, () if self.activation_failure else (_cancel_activation(cancelling, now),))
 
     def authorize_payment(self, now: datetime) -> AuthorizePayment:
@@ -230,15 +234,25 @@ class Change:
         )
 
 
-def _settled(purchase: Purchase, now: datetime) -> Change:
+def _settled(
+    purchase: Purchase, activated_at: datetime | None, money: MoneyOutcome | None, reason: str, now: datetime
+) -> Change:
     """ACTIVE, as soon as both the activation and the fate of its money are known (SVC-4, SVC-8)."""
-    if purchase.activated_at is None or purchase.money is None:
-        return Change(purchase)
+    if activated_at is None or money is None:
+        known = replace(purchase, activated_at=activated_at, money=money, reason=reason, updated_at=now)
+        return Change(known)
     days = purchase.duration_days
-    ends_at = None if days is None else purchase.activated_at + timedelta(days=days)
-    moved = _to(replace(purchase, ends_at=ends_at), PurchaseStatus.ACTIVE, now)
-    charged = purchase.money is MoneyOutcome.CAPTURED
-    event = PurchaseActivated(**_subject(moved, now), charged=charged, ends_at=ends_at)
+    moved = replace(
+        purchase,
+        status=_step(purchase, PurchaseStatus.ACTIVE),
+        activated_at=activated_at,
+        money=money,
+        reason=reason,
+        ends_at=None if days is None else activated_at + timedelta(days=days),
+        updated_at=now,
+    )
+    charged = money is MoneyOutcome.CAPTURED
+    event = PurchaseActivated(**_subject(moved, now), charged=charged, ends_at=moved.ends_at)
     return Change(moved, (event,), NoticeKind.ACTIVATED)
 
 
@@ -250,17 +264,17 @@ def _undone(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime)
 
 
 def _cancelled(purchase: Purchase, money: MoneyOutcome, now: datetime) -> Change:
-    moved = _to(purchase, PurchaseStatus.CANCELLED, now, money=money, reason="cancelled_by_customer")
+    moved = _ended(purchase, PurchaseStatus.CANCELLED, "cancelled_by_customer", money, now)
     return Change(moved, (PurchaseCancelled(**_subject(moved, now)),), NoticeKind.CANCELLED)
 
 
 def _declined(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
-    moved = _to(purchase, PurchaseStatus.DECLINED, now, reason=reason, money=money)
+    moved = _ended(purchase, PurchaseStatus.DECLINED, reason, money, now)
     return Change(moved, (PurchaseDeclined(**_subject(moved, now), reason=reason),), NoticeKind.DECLINED)
 
 
 def _failed(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
-    moved = _to(purchase, PurchaseStatus.FAILED, now, reason=reason, money=money)
+    moved = _ended(purchase, PurchaseStatus.FAILED, reason, money, now)
     return Change(moved, (PurchaseFailed(**_subject(moved, now), reason=reason),), NoticeKind.FAILED_NOT_CHARGED)
 
 
@@ -282,18 +296,25 @@ def _deactivated_again(purchase: Purchase, now: datetime) -> Change:
     return Change(undone, (command,), alert=(AlertKind.LATE_SUCCESS, detail))
 
 
-def _give_payment_up(purchase: Purchase, now: datetime) -> Change:
+def _give_payment_up(purchase: Purchase, now: datetime, *, reason: str) -> Change:
     """Only while ota was never asked: payments may release the hold at once (charge fence)."""
     if purchase.activation_not_after is not None:
-        raise AssertionError(f"purchase {purchase.purchase_id}: ota was asked, the payment cannot be given up")
+        raise AssertionError(f"purchase {purchase.purchase_id}: ota was asked, its payment stays")
     cancel = CancelPayment(
         payment_id=purchase.payment_id,
         activation_id=purchase.activation_id,
-        reason="cancelled_by_customer" if purchase.cancelled_at else purchase.reason,
+        reason="cancelled_by_customer" if purchase.cancelled_at else reason,
         requested_at=now,
     )
-    cancelled_at = purchase.payment_cancelled_at or now
-    return Change(replace(purchase, payment_cancelled_at=cancelled_at, updated_at=now), (cancel,))
+    known = purchase.status is PurchaseStatus.CANCELLING
+    cancelling = replace(
+        purchase,
+        status=purchase.status if known else _step(purchase, PurchaseStatus.CANCELLING),
+        reason=reason,
+        payment_cancelled_at=purchase.payment_cancelled_at or now,
+        updated_at=now,
+    )
+    return Change(cancelling, (cancel,))
 
 
 def _activate_service(
@@ -331,20 +352,12 @@ def _subject(purchase: Purchase, now: datetime) -> _Subject:
     )
 
 
-def _to(
-    purchase: Purchase,
-    status: PurchaseStatus,
-    now: datetime,
-    *,
-    reason: str | None = None,
-    money: MoneyOutcome | None = None,
-) -> Purchase:
+def _ended(purchase: Purchase, status: PurchaseStatus, reason: str, money: MoneyOutcome, now: datetime) -> Purchase:
+    return replace(purchase, status=_step(purchase, status), reason=reason, money=money, updated_at=now)
+
+
+def _step(purchase: Purchase, status: PurchaseStatus) -> PurchaseStatus:
+    """The next status, when the table of transitions has the step."""
     if status not in TRANSITIONS[purchase.status]:
         raise AssertionError(f"purchase {purchase.purchase_id}: no step from {purchase.status} to {status}")
-    return replace(
-        purchase,
-        status=status,
-        updated_at=now,
-        reason=purchase.reason if reason is None else reason,
-        money=money or purchase.money,
-    )
+    return status
