@@ -37,5 +37,5 @@ class BillingSettings(ServiceSettings):
 
     # A page takes about 10 ms of a core; two at a time keep up with 100 invoices a second.
     typeset_concurrency: int = Field(default=2, ge=1, le=32)
-    mail_concurrency: int = Field(default=8, ge=1, le=64)
+    mail_concurrency: int = Field(default=4, ge=1, le=64)
     document_wait_s: float = Field(default=5.0, ge=0, le=30, description="how long a download waits for its PDF")

@@ -5,12 +5,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr
-from functools import cache
 from typing import Final, Literal
 from uuid import UUID
 
 import aiosmtplib
-import jinja2
 from pydantic import BaseModel
 
 from caas_billing.domain.document import Document
@@ -128,26 +126,11 @@ class Postman:
 def mail_text(document: Document, sender_name: str) -> str:
     """The words of the e-mail, in the document's language."""
     language = document.language
-    return (
-        _templates()
-        .get_template(f"mail_{document.kind.value}.{language}.txt")
-        .render(
-            document=document,
-            total=formatted_amount(document.total_minor, document.currency, language),
-            issued_on=formatted_date(document.issued_at, language),
-            sender_name=sender_name,
-        )
-    )
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    # Plain text: escaping for HTML would garble names. A template that names something unknown fails.
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("caas_billing", "templates"),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701
-        keep_trailing_newline=True,
+    return labels(language)["mail"][f"{document.kind.value}_text"].format(
+        document=document,
+        total=formatted_amount(document.total_minor, document.currency, language),
+        issued_on=formatted_date(document.issued_at, language),
+        sender_name=sender_name,
     )
 
 

@@ -210,7 +210,7 @@ def _day(instant: datetime, document: Document) -> str:
 def _lower_priority() -> None:
     # Threads have a priority of their own on Linux only; elsewhere this would be the process's.
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
 
 def _packaged(name: str) -> str:
