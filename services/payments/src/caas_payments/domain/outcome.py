@@ -65,7 +65,7 @@ def apply_report(payment: Payment, report: Report, given: Circumstances) -> Chan
 
 def _after_call(change: Change, verdict: Verdict, given: Circumstances) -> Change:
     attempt = replace(change.attempt, calls=change.attempt.calls + 1)
-    counted = authorization.resume(replace(change, payment=replace(change.payment, attempt=attempt)))
+    counted = authorization.resume(change.setting(replace(change.payment, attempt=attempt)))
     match verdict:
         case Absent(reason, retry_after_s):
             failed = counted.working(replace(attempt, last_result=reason))

@@ -7,7 +7,7 @@ broker and the gateway have to be told in the same transaction.
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final
 from uuid import UUID
 
 from caas_contracts import Message, Money
@@ -234,40 +234,38 @@ class Change:
         assert self.payment.attempt is not None, "this verb needs an open attempt"
         return self.payment.attempt
 
-    def adding(self, *facts: Fact) -> Self:
+    def adding(self, *facts: Fact) -> "Change":
         """The same payment with more facts."""
-        return replace(self, facts=self.facts + facts)
+        return Change(self.payment, self.facts + facts)
 
-    def setting(self, payment: Payment) -> Self:
+    def setting(self, payment: Payment) -> "Change":
         """The payment with other values than its status."""
-        return replace(self, payment=payment)
+        return Change(payment, self.facts)
 
-    def moving(self, target: PaymentStatus, reason: str = "") -> Self:
+    def moving(self, target: PaymentStatus, reason: str = "") -> "Change":
         """The payment in another state; raises IllegalTransition when PAY-2 does not have it."""
         source = self.payment.status
         if target not in TRANSITIONS[source]:
             raise IllegalTransition(source, target)
-        return replace(
-            self, payment=replace(self.payment, status=target), facts=(*self.facts, Moved(source, target, reason))
-        )
+        return Change(replace(self.payment, status=target), (*self.facts, Moved(source, target, reason)))
 
-    def rejecting(self, wanted: str, reason: str) -> Self:
+    def rejecting(self, wanted: str, reason: str) -> "Change":
         """Nothing changes; the audit log says what was asked and why not."""
         return self.adding(Rejected(self.payment.status, wanted, reason))
 
-    def telling(self, *messages: Message) -> Self:
+    def telling(self, *messages: Message) -> "Change":
         """With messages to publish."""
         return self.adding(*(Told(message) for message in messages))
 
-    def alerting(self, kind: AlertKind, detail: str) -> Self:
+    def alerting(self, kind: AlertKind, detail: str) -> "Change":
         """With an alert to operations."""
         return self.adding(Alerted(kind, detail))
 
-    def asking(self, step: Step, delay: timedelta = timedelta(0)) -> Self:
+    def asking(self, step: Step, delay: timedelta = timedelta(0)) -> "Change":
         """With a question to the gateway about the open attempt."""
         return self.adding(Asked(step, delay))
 
-    def proving(self, proof: Proof) -> Self:
+    def proving(self, proof: Proof) -> "Change":
         """With the verdict on the activation."""
         return self.setting(replace(self.payment, proof=proof)).adding(Proved(proof))
 
@@ -279,7 +277,7 @@ class Change:
         *,
         proof_id: UUID | None = None,
         refund_id: UUID | None = None,
-    ) -> Self:
+    ) -> "Change":
         """With a new attempt, and the call that makes it."""
         number = self.payment.attempts + 1
         attempt = Attempt(
@@ -295,11 +293,11 @@ class Change:
         opened = self.setting(replace(self.payment, attempt=attempt, attempts=number))
         return opened.adding(Worked(attempt, opened=True), Asked(Step.CALL))
 
-    def working(self, attempt: Attempt) -> Self:
+    def working(self, attempt: Attempt) -> "Change":
         """With the open attempt in a newer state."""
         return self.setting(replace(self.payment, attempt=attempt)).adding(Worked(attempt))
 
-    def closing(self, state: AttemptState, result: str, now: datetime) -> Self:
+    def closing(self, state: AttemptState, result: str, now: datetime) -> "Change":
         """With the open attempt closed."""
         closed = self.attempt.close(state, result, now)
         return self.setting(replace(self.payment, attempt=None)).adding(Worked(closed))
