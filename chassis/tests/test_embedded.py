@@ -71,6 +71,8 @@ async def store_text(url: str, said: str) -> None:
         await connection.close(timeout=DEADLINE_S)
 
 
+# Three starts of a JVM: on a machine with nothing to spare each takes half a minute.
+@pytest.mark.timeout(300)
 async def test_kafka_keeps_messages_and_address_through_stop_and_kill(
     start_kafka: StartKafka,
 ) -> None:
