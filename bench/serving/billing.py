@@ -4,6 +4,8 @@ A real page costs 10 ms of a core, at the lowest priority: it follows its invoic
 do. Measured with the others it would be the only thing that is measured.
 """
 
+from typing import Any
+
 from fastapi import FastAPI
 
 from caas_billing.app import MIGRATIONS, NAME, app_of
@@ -29,7 +31,7 @@ async def take(_: MailDocument) -> MailResult:
 
 def build(settings: BillingSettings) -> FastAPI:
     """Billing's own application over these two partners, called as often at once as in production."""
-    effects = [
+    effects: list[Effect[Any, Any]] = [
         Effect(TYPESET, TypesetDocument, typeset_blank, record_typeset, concurrency=settings.typeset_concurrency),
         Effect(MAIL, MailDocument, take, record_mailed, concurrency=settings.mail_concurrency),
     ]

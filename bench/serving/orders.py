@@ -2,7 +2,7 @@
 
 from caas_chassis.main import run
 from caas_orders.app import build
-from caas_orders.gateway import Current, MaintenanceAnswer, MaintenanceQuestion, MailOutcome, OutgoingMail, Sent
+from caas_orders.gateway import Current, MailOutcome, MaintenanceAnswer, MaintenanceQuestion, OutgoingMail, Sent
 from caas_orders.settings import OrdersSettings
 
 
