@@ -166,8 +166,7 @@ def reject_unknown_vehicle(fleet: Fleet, activation: Activation) -> None:
 
 def fail(fleet: Fleet, activation: Activation, ground: VoidGround, reason: str) -> Activation:
     """Publish the failure, once, and give support its case with the vehicle's status (SVC-5)."""
-    is_wish = activation.cancel_reason is not None and ground is VoidGround.VERIFIED_CANCELLATION
-    case_id = None if is_wish else fleet.new_id()
+    case_id = None if activation.ends_as_wished(ground) else fleet.new_id()
     open_cancel = [c for c in fleet.commands_of(activation.activation_id, CommandKind.CANCEL) if c.is_open]
     if ground is not VoidGround.DEADLINE_PASSED or activation.status is ActivationStatus.REQUESTED:
         fleet.supersede(open_cancel)

@@ -158,10 +158,10 @@ class Activation:
         support_case_id: UUID | None,
         now: datetime,
     ) -> tuple[Self, ActivationFailed]:
-        """The end without success (SVC-5); cancelled when that was asked for and was the ground."""
-        wanted = self.cancel_reason is not None and ground is VoidGround.VERIFIED_CANCELLATION
+        """The end without success (SVC-5)."""
+        is_wish = self.ends_as_wished(ground)
         failed = replace(
-            self._to(ActivationStatus.CANCELLED if wanted else ActivationStatus.FAILED),
+            self._to(ActivationStatus.CANCELLED if is_wish else ActivationStatus.FAILED),
             ground=ground,
             failure_reason=reason,
             uncertain=ground is VoidGround.DEADLINE_PASSED and self.status is ActivationStatus.SENT,
@@ -182,6 +182,10 @@ class Activation:
             support_case_id=support_case_id,
         )
         return failed, event
+
+    def ends_as_wished(self, ground: VoidGround) -> bool:
+        """Whether an end on this ground is the cancellation that was asked for (SVC-11)."""
+        return self.cancel_reason is not None and ground is VoidGround.VERIFIED_CANCELLATION
 
     def settled(self) -> Self:
         """The vehicle was heard after all: it did not apply it and never will."""

@@ -70,6 +70,7 @@ class VehicleLink:
         self._now = now
         self._session: _Session | None = None
         self._task: asyncio.Task[None] | None = None
+        self._failures = 0
 
     @property
     def healthy(self) -> bool:
@@ -96,23 +97,27 @@ class VehicleLink:
         return Publication(frozenset(confirmed))
 
     async def _run(self) -> None:
-        failures = 0
+        """Keep the session up. Whatever ends it, it is tried again: a dead link would look like silent vehicles."""
         while True:
-            try:
-                async with _Session(self._address) as session:
-                    await session.subscribe_all(self._address)
-                    self._session = session
-                    failures = 0
-                    _log.info("vehicles_connected", host=self._address.host, port=self._address.port)
-                    await self._listen(session)
-            except aiomqtt.MqttError as error:
-                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-                failures += 1
-                _log.warning("vehicles_disconnected", error=str(error), again_in_s=pause)
-                self._session = None
-                await asyncio.sleep(pause)
-            finally:
-                self._session = None
+            failure = await _failure_of(self._connect_and_listen())
+            pause = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
+            self._failures += 1
+            if isinstance(failure, aiomqtt.MqttError):
+                _log.warning("vehicles_disconnected", error=str(failure), again_in_s=pause)
+            else:
+                _log.error("vehicles_link_failed", again_in_s=pause, exc_info=failure)
+            await asyncio.sleep(pause)
+
+    async def _connect_and_listen(self) -> None:
+        try:
+            async with _Session(self._address) as session:
+                await session.subscribe_all(self._address)
+                self._session = session
+                self._failures = 0
+                _log.info("vehicles_connected", host=self._address.host, port=self._address.port)
+                await self._listen(session)
+        finally:
+            self._session = None
 
     async def _listen(self, session: "_Session") -> None:
         messages = session.messages
