@@ -24,6 +24,7 @@ from services.orders.tests.builders import (
     PlayedMaintenance,
     a_vehicle,
     invoice_issued,
+    payment_abandoned,
     payment_authorized,
     payment_captured,
     payment_failed,
@@ -137,6 +138,11 @@ async def test_waiting_gives_the_decline(client: Client) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert (body["code"], body["reason"]) == ("payment_declined", "insufficient_funds")
     assert body["purchase"]["charged"] is False
+
+
+async def test_waiting_tells_an_unreachable_gateway_from_a_decline(client: Client) -> None:
+    answer = await client.buy_and(payment_abandoned)
+    assert (answer.status_code, answer.json()["code"]) == (409, "payment_unavailable")
 
 
 async def test_waiting_gives_the_failed_activation(client: Client) -> None:
@@ -306,6 +312,35 @@ async def test_bad_input_is_refused_with_a_clear_problem_and_no_effect(client: C
         answer = await client.buy(**changes)
         assert (answer.status_code, answer.json()["code"]) == (status, code), (changes, answer.text)
         assert "4111" not in answer.text
+    assert await client.harness.take() == []
+
+
+async def test_bad_registrations_are_refused(client: Client) -> None:
+    customer = {"name": "Ana", "email": "ana@example.com", "language": "es"}
+    bad_customers: list[dict[str, Any]] = [
+        {"email": "ana@example.com\r\nBcc: all@example.com"},
+        {"email": "a\u0000@example.com"},
+        {"email": "no-address"},
+        {"name": "Ana\nSubject: hello"},
+        {"name": "  "},
+        {"language": "fr"},
+        {"tax_id": "'; DROP TABLE customers"},
+        {"is_admin": True},
+    ]
+    for change in bad_customers:
+        answer = await client.put("/customers/cus-8", customer | change)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request"), change
+    vehicle = {"customer_id": ANA, "model": "caas-one", "equipment": [], "public_key": PUBLIC_KEY}
+    bad_vehicles: list[dict[str, Any]] = [
+        {"public_key": "é" * 44},
+        {"public_key": "A" * 48},
+        {"equipment": "front-radar"},
+        {"equipment": ["x"] * 101},
+        {"model": ""},
+    ]
+    for change in bad_vehicles:
+        answer = await client.put("/vehicles/veh-8", vehicle | change)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request"), change
     assert await client.harness.take() == []
 
 

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from caas_chassis.cause import Cause
+from caas_chassis.effects import Done
 from caas_chassis.testing.harness import Harness
 from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.orders import (
@@ -17,7 +19,16 @@ from caas_contracts.payments import AuthorizePayment, CancelPayment, DeliveryDec
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.registration import Language
 from caas_orders.domain.status import PurchaseStatus
-from caas_orders.gateway import Deferred, NotAnswering, NotCurrent, Rejected
+from caas_orders.gateway import (
+    Current,
+    Deferred,
+    MaintenanceAnswer,
+    MaintenanceQuestion,
+    NotAnswering,
+    NotCurrent,
+    Rejected,
+)
+from caas_orders.handlers.purchasing import record_maintenance
 from services.orders.tests.builders import (
     NOW,
     PlayedMailer,
@@ -208,6 +219,19 @@ async def test_a_silent_maintenance_system_blocks_with_its_own_reason(
     (event,) = await harness.published(PurchaseBlocked)
     assert event.reason == "maintenance_unavailable"
     assert "no es posible comprobar" in mailer.sent[0].text
+
+
+async def test_a_gate_that_is_asked_twice_opens_once(harness: Harness) -> None:
+    # The process died after the call and before its record: the call is made again.
+    purchase = await placed(harness, "adaptive-cruise")
+    question = MaintenanceQuestion(purchase_id=purchase.purchase_id, vehicle_id=purchase.vehicle_id)
+    done: Done[MaintenanceQuestion, MaintenanceAnswer] = Done(
+        "key", question, Current(), Cause.of_person("operator:test")
+    )
+    for _ in range(2):
+        async with harness.transaction() as tx:
+            await record_maintenance([done], tx=tx)
+    assert len(await harness.published(AuthorizePayment)) == 1
 
 
 async def test_an_answer_of_the_gate_after_a_cancellation_changes_nothing(harness: Harness) -> None:

@@ -131,6 +131,14 @@ class ActivationFailed(Problem):
     title = "The service could not be activated"
 
 
+class PaymentUnavailable(Problem):
+    """The payment gateway could not be reached; it is established that nothing was held."""
+
+    status = 409
+    code = "payment_unavailable"
+    title = "The payment could not be made"
+
+
 class PurchaseCancelled(Problem):
     """The purchase was cancelled while the caller waited (SVC-11)."""
 

@@ -32,6 +32,15 @@ MAX_WAIT_S: Final = 30
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\b")
 _ROUTE: Final = "POST /purchases"
 
+_OUTCOMES: Final[dict[int | str, dict[str, Any]]] = {
+    201: {"description": "active, when the caller waited"},
+    202: {"description": "accepted; look at Location"},
+    402: {"description": "payment declined; nothing charged"},
+    404: {"description": "no such vehicle or service"},
+    409: {"description": "bought already, blocked by maintenance, failed or cancelled; nothing charged"},
+    422: {"description": "not offered for this vehicle, in this way; or the key was used for another request"},
+}
+
 _Customer = Annotated[Principal, Depends(requires("customer"))]
 _CustomerOrOperator = Annotated[Principal, Depends(requires("customer", "operator"))]
 
@@ -53,7 +62,7 @@ def purchases_router(runtime: Runtime) -> APIRouter:
     """`/purchases`, for customers; operators may read and cancel."""
     router = APIRouter(tags=["purchases"])
 
-    @router.post("/purchases", status_code=202)
+    @router.post("/purchases", status_code=202, responses=_OUTCOMES)
     async def place_purchase(
         request: Request,
         body: PurchaseRequest,

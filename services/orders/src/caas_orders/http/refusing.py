@@ -5,7 +5,7 @@ from typing import Final
 
 from caas_chassis.errors import Problem
 from caas_orders import errors
-from caas_orders.domain.purchase import Purchase
+from caas_orders.domain.purchase import GATEWAY_UNREACHABLE, Purchase
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.status import PurchaseStatus
 
@@ -40,5 +40,6 @@ def problem_of(refusal: Refusal) -> Problem:
 
 def problem_of_end(purchase: Purchase) -> Problem | None:
     """The problem details of a purchase that ended without the service; None for any other."""
-    kind = _ENDS.get(purchase.status)
+    unreachable = purchase.status is PurchaseStatus.FAILED and purchase.reason == GATEWAY_UNREACHABLE
+    kind = errors.PaymentUnavailable if unreachable else _ENDS.get(purchase.status)
     return None if kind is None else kind(f"{purchase.reason}; nothing was charged, you may try again")
