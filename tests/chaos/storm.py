@@ -175,8 +175,8 @@ async def _cancel(actors: Actors, sale: Sale, purchase_id: str) -> None:
 
 
 async def _insist[T](request: Callable[[], Awaitable[T]]) -> T:
-    """Repeat the same request until a service that is alive answers it, for at most a minute."""
-    deadline = time.monotonic() + 60
+    """Repeat the same request until a service that is alive answers it, for at most three minutes."""
+    deadline = time.monotonic() + 180
     while True:
         try:
             return await request()

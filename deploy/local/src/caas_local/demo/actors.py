@@ -28,14 +28,14 @@ class Actors:
 
     def __init__(self, layout: Layout, client: httpx.AsyncClient) -> None:
         self._layout = layout
-        self._client = client
+        self.client = client
         self._tokens: dict[str, str] = {}
         self._limit = asyncio.Semaphore(CONCURRENCY)
 
     async def register(self, sales: Sequence[Sale], advance: Callable[[], None]) -> None:
         """Tell the sandbox how each car and its maintenance behave, and orders who owns it."""
         cars = [{"vehicle_id": sale.vehicle_id, "behaviour": sale.scenario.behaviour} for sale in sales]
-        response = await self._client.post(f"{self._layout.url('vehicles')}/vehicles/batch", json=cars)
+        response = await self.client.post(f"{self._layout.url('vehicles')}/vehicles/batch", json=cars)
         keys = {car["vehicle_id"]: car["public_key"] for car in _ok(response).json()}
         await _in_parallel([self._register_maintenance(sale) for sale in sales])
         customers = sorted({sale.customer_id for sale in sales})
@@ -50,7 +50,58 @@ class Actors:
     async def buy(self, sale: Sale) -> str:
         """Place the purchase as its customer; returns its id. Sent twice: the second answer must be the same."""
         headers = {**await self._as("customer", sale.customer_id), "Idempotency-Key": f"demo-{sale.number}"}
-        body = {
+        body = self._purchase(sale)
+        async with self._limit:
+            url = f"{self._layout.url('orders')}/purchases"
+            first = _ok(await self.client.post(url, json=body, headers=headers)).json()
+            if sale.number % 10 == 0:
+                again = _ok(await self.client.post(url, json=body, headers=headers)).json()
+                if again["purchase_id"] != first["purchase_id"]:
+                    raise AssertionError("the same Idempotency-Key made two purchases")
+        return str(first["purchase_id"])
+
+    async def buy_again_with_other_body(self, sale: Sale, other: Sale) -> httpx.Response:
+        """The key of one purchase with the content of another: what a client must not do."""
+        headers = {**await self._as("customer", sale.customer_id), "Idempotency-Key": f"demo-{sale.number}"}
+        body = self._purchase(other)
+        return await self.client.post(f"{self._layout.url('orders')}/purchases", json=body, headers=headers)
+
+    async def get_as(self, role: str, subject: str, service: str, path: str) -> httpx.Response:
+        """What somebody sees at a path of a service."""
+        return await self.client.get(f"{self._layout.url(service)}{path}", headers=await self._as(role, subject))
+
+    async def cancel(self, sale: Sale, purchase_id: str) -> None:
+        """Give the purchase up, as its customer."""
+        headers = await self._as("customer", sale.customer_id)
+        url = f"{self._layout.url('orders')}/purchases/{purchase_id}/cancellation"
+        _ok(await self.client.post(url, json={}, headers=headers))
+
+    async def reconcile(self) -> dict[str, Any]:
+        """Run the reconciliation until the feed has nothing new; returns the last run's report.
+
+        A run that was already going, such as the hourly one, may have read the feed before the newest lines.
+        """
+        headers = {**await self._as("operator", "demo"), "Prefer": "wait=30"}
+        url = f"{self._layout.url('reconciliation')}/runs"
+        for _ in range(10):
+            run = _ok(await self.client.post(url, headers=headers, timeout=40.0)).json()
+            if run["status"] == "completed" and run["lines"] == 0:
+                break
+        report = _ok(await self.client.get(f"{url}/{run['run_id']}/report", headers=headers)).json()
+        assert isinstance(report, dict)
+        return report
+
+    async def read(self, service: str, path: str) -> Any:
+        """What an operator sees at a path of a service."""
+        headers = await self._as("operator", "demo")
+        return _ok(await self.client.get(f"{self._layout.url(service)}{path}", headers=headers)).json()
+
+    async def partner(self, partner: str, path: str) -> Any:
+        """A page of a partner's own books."""
+        return _ok(await self.client.get(f"{self._layout.url(partner)}{path}")).json()
+
+    def _purchase(self, sale: Sale) -> dict[str, Any]:
+        return {
             "vehicle_id": sale.vehicle_id,
             "service_code": sale.service_code,
             "kind": "temporary" if sale.duration_days else "permanent",
@@ -58,43 +109,11 @@ class Actors:
             "payment_method": f"{sale.scenario.card}:{sale.customer_id}",
             "immediate_performance_consent": True,
         }
-        async with self._limit:
-            url = f"{self._layout.url('orders')}/purchases"
-            first = _ok(await self._client.post(url, json=body, headers=headers)).json()
-            if sale.number % 10 == 0:
-                again = _ok(await self._client.post(url, json=body, headers=headers)).json()
-                if again["purchase_id"] != first["purchase_id"]:
-                    raise AssertionError("the same Idempotency-Key made two purchases")
-        return str(first["purchase_id"])
-
-    async def cancel(self, sale: Sale, purchase_id: str) -> None:
-        """Give the purchase up, as its customer."""
-        headers = await self._as("customer", sale.customer_id)
-        url = f"{self._layout.url('orders')}/purchases/{purchase_id}/cancellation"
-        _ok(await self._client.post(url, json={}, headers=headers))
-
-    async def reconcile(self) -> dict[str, Any]:
-        """Run the reconciliation to its end; returns its report."""
-        headers = {**await self._as("operator", "demo"), "Prefer": "wait=30"}
-        url = f"{self._layout.url('reconciliation')}/runs"
-        run = _ok(await self._client.post(url, headers=headers, timeout=40.0)).json()
-        report = _ok(await self._client.get(f"{url}/{run['run_id']}/report", headers=headers)).json()
-        assert isinstance(report, dict)
-        return report
-
-    async def read(self, service: str, path: str) -> Any:
-        """What an operator sees at a path of a service."""
-        headers = await self._as("operator", "demo")
-        return _ok(await self._client.get(f"{self._layout.url(service)}{path}", headers=headers)).json()
-
-    async def partner(self, partner: str, path: str) -> Any:
-        """A page of a partner's own books."""
-        return _ok(await self._client.get(f"{self._layout.url(partner)}{path}")).json()
 
     async def _register_maintenance(self, sale: Sale) -> None:
         async with self._limit:
             url = f"{self._layout.url('vss')}/vehicles/{sale.vehicle_id}"
-            _ok(await self._client.put(url, json={"state": sale.scenario.maintenance}))
+            _ok(await self.client.put(url, json={"state": sale.scenario.maintenance}))
 
     async def _register_customer(self, customer_id: str) -> None:
         async with self._limit:
@@ -104,7 +123,7 @@ class Actors:
                 "language": "en" if customer_id.endswith(("1", "3")) else "es",
             }
             url = f"{self._layout.url('orders')}/customers/{customer_id}"
-            _ok(await self._client.put(url, json=body, headers=await self._as("operator", "demo")))
+            _ok(await self.client.put(url, json=body, headers=await self._as("operator", "demo")))
 
     async def _register_vehicle(self, sale: Sale, public_key: str) -> None:
         async with self._limit:
@@ -115,7 +134,7 @@ class Actors:
                 "public_key": public_key,
             }
             url = f"{self._layout.url('orders')}/vehicles/{sale.vehicle_id}"
-            _ok(await self._client.put(url, json=body, headers=await self._as("operator", "demo")))
+            _ok(await self.client.put(url, json=body, headers=await self._as("operator", "demo")))
 
     async def _as(self, role: str, subject: str) -> dict[str, str]:
         if subject not in self._tokens:
