@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 
 from caas_chassis.cause import Cause
+from caas_chassis.logwatch import existing_logs
 from caas_chassis.migrate import apply_migrations
 from caas_chassis.runtime import CHASSIS_MIGRATIONS, Runtime
 from caas_chassis.service import Service
@@ -122,8 +123,7 @@ async def records_of(bootstrap: str, topic: str) -> list[ConsumerRecord[bytes, b
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
-        await consumer.topics()
-        logs = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        logs = await existing_logs(bootstrap, [topic])
         consumer.assign(logs)
         await consumer.seek_to_beginning(*logs)
         ends = await consumer.end_offsets(logs)

@@ -195,6 +195,9 @@ class World:
         match what:
             case "begin":
                 await self.begin(who)
+            case "publish":
+                await self.write(who, stream)
+                await self.end(who, commit=True)
             case "write":
                 await self.write(who, stream)
             case "commit" | "rollback":
@@ -219,10 +222,11 @@ async def a_world(url: str, prefix: str) -> AsyncIterator[World]:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["begin", "write", "write", "commit", "rollback", "relay"]),
+        st.sampled_from(["begin", "publish", "publish", "write", "commit", "rollback", "relay"]),
         st.integers(0, 2),
         st.sampled_from("ab"),
     ),
+    min_size=6,
     max_size=25,
 )
 

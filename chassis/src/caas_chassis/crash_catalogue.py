@@ -48,7 +48,7 @@ def _named_by(call: ast.Call) -> Iterator[tuple[str, bool]]:
 
 def _of_transaction(subjects: Sequence[ast.expr | str]) -> Iterator[tuple[str, bool]]:
     """As `Runtime.transaction` names them: with subjects, the caller has a point of its own after the commit."""
-    prefix = subjects[0].value if isinstance(subjects[0], ast.Constant) else subjects[0]
+    prefix = str(subjects[0].value if isinstance(subjects[0], ast.Constant) else subjects[0])
     yield f"{prefix}.before_commit", len(subjects) > 1
     if len(subjects) == 1:
         yield f"{prefix}.after_commit", False

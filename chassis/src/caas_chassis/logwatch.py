@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from caas_chassis import metrics
@@ -107,21 +108,27 @@ class LogWatch(PeriodicLoop):
         return [producer for producers in declared for producer in producers if producer in COMMAND_TOPICS]
 
     async def _log_limits(self) -> tuple[dict[Log, int], dict[Log, int]]:
+        logs = await existing_logs(self._bootstrap_servers, self._topics)
         consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap_servers, request_timeout_ms=_TIMEOUT_MS)
         try:
             await consumer.start()
-            known = await consumer.topics()
-            logs = [
-                TopicPartition(topic, partition)
-                for topic in self._topics
-                if topic in known
-                for partition in sorted(consumer.partitions_for_topic(topic) or ())
-            ]
             begins = await consumer.beginning_offsets(logs) if logs else {}
             ends = await consumer.end_offsets(logs) if logs else {}
         finally:
             await consumer.stop()
         return _by_log(begins), _by_log(ends)
+
+
+async def existing_logs(bootstrap_servers: str, topics: Sequence[str]) -> list[TopicPartition]:
+    """The partitions of those topics that exist. Raises KafkaError when no broker answers."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=_TIMEOUT_MS)
+    try:
+        await admin.start()
+        known = await admin.describe_topics()
+    finally:
+        await admin.close()
+    wanted = [topic for topic in known if topic["topic"] in topics]
+    return [TopicPartition(topic["topic"], each["partition"]) for topic in wanted for each in topic["partitions"]]
 
 
 def _by_log(offsets: Mapping[TopicPartition, int]) -> dict[Log, int]:
