@@ -185,3 +185,27 @@ CREATE TRIGGER audit_log_rows BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW 
 CREATE TRIGGER audit_log_table BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER delivery_proofs_rows BEFORE UPDATE OR DELETE ON delivery_proofs FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER captures_rows BEFORE UPDATE OR DELETE ON captures FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- What a batch writes travels as one array of these. They are types of their own, not the tables' row types, so that
+-- code of the version before keeps working when a table gets another column.
+CREATE TYPE new_payment AS (
+    id uuid, idempotency_key text, purpose text, customer_id text, subject_id uuid, activation_id uuid, vehicle_id text,
+    service_code text, amount_minor bigint, currency text, payment_method text, risk_rating text, delivery_decision text,
+    delivery_reasons text[], risk_policy_version int, status text, attempts int, at_risk_minor bigint);
+CREATE TYPE changed_payment AS (
+    id uuid, version int, status text, gateway_transaction_id text, authorized_at timestamptz, capture_before timestamptz,
+    activate_not_after timestamptz, attempts int, cancel_reason text, captured_minor bigint, settled_minor bigint,
+    refunded_minor bigint, refunding_minor bigint, at_risk_minor bigint, delivered_at timestamptz);
+CREATE TYPE new_proof AS (
+    id uuid, payment_id uuid, activation_id uuid, kind text, ground text, reason text, applied_at timestamptz,
+    evidence text, recorded_at timestamptz);
+CREATE TYPE new_attempt AS (
+    payment_id uuid, number int, operation text, amount_minor bigint, state text, proof_id uuid, refund_id uuid,
+    calls int, misses int, silences int, alerted boolean, last_result text, opened_at timestamptz, resolved_at timestamptz);
+CREATE TYPE changed_attempt AS (
+    payment_id uuid, number int, state text, calls int, misses int, silences int, alerted boolean, last_result text,
+    resolved_at timestamptz);
+CREATE TYPE new_capture AS (payment_id uuid, proof_id uuid, amount_minor bigint);
+CREATE TYPE new_audit_entry AS (
+    sequence bigint, payment_id uuid, at timestamptz, kind text, source text, target text, reason text, cause_id text,
+    correlation_id text, actor text, previous bytea, hash bytea);

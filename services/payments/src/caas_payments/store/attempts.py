@@ -14,18 +14,14 @@ INSERT INTO attempts (payment_id, number, operation, amount_minor, state, proof_
     calls, misses, silences, alerted, last_result, opened_at, resolved_at)
 SELECT n.payment_id, n.number, n.operation, n.amount_minor, n.state, n.proof_id, d.kind, n.refund_id,
     n.calls, n.misses, n.silences, n.alerted, n.last_result, n.opened_at, n.resolved_at
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::text[], $6::uuid[], $7::uuid[],
-    $8::int[], $9::int[], $10::int[], $11::bool[], $12::text[], $13::timestamptz[], $14::timestamptz[])
-    AS n(payment_id, number, operation, amount_minor, state, proof_id, refund_id,
-    calls, misses, silences, alerted, last_result, opened_at, resolved_at)
+FROM unnest($1::new_attempt[]) AS n
 LEFT JOIN delivery_proofs d ON d.id = n.proof_id
 """
 
 UPDATE: Final = """
 UPDATE attempts a SET state = n.state, calls = n.calls, misses = n.misses, silences = n.silences,
     alerted = n.alerted, last_result = n.last_result, resolved_at = n.resolved_at
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::int[], $6::int[], $7::bool[], $8::text[],
-    $9::timestamptz[]) AS n(payment_id, number, state, calls, misses, silences, alerted, last_result, resolved_at)
+FROM unnest($1::changed_attempt[]) AS n
 WHERE a.payment_id = n.payment_id AND a.number = n.number AND a.state = 'open'
 """
 
@@ -34,39 +30,45 @@ READ: Final = "SELECT * FROM attempts WHERE payment_id = $1 ORDER BY number"
 
 async def insert_attempts(tx: Tx, attempts: Sequence[Attempt]) -> None:
     """New attempts; their idempotency keys are committed before anything is sent (GW-3)."""
-    await tx.execute(
-        INSERT,
-        [attempt.payment_id for attempt in attempts],
-        [attempt.number for attempt in attempts],
-        [attempt.operation for attempt in attempts],
-        [attempt.amount_minor for attempt in attempts],
-        [attempt.state for attempt in attempts],
-        [attempt.proof_id for attempt in attempts],
-        [attempt.refund_id for attempt in attempts],
-        [attempt.calls for attempt in attempts],
-        [attempt.misses for attempt in attempts],
-        [attempt.silences for attempt in attempts],
-        [attempt.alerted for attempt in attempts],
-        [attempt.last_result for attempt in attempts],
-        [attempt.opened_at for attempt in attempts],
-        [attempt.resolved_at for attempt in attempts],
-    )
+    rows = [
+        (
+            attempt.payment_id,
+            attempt.number,
+            attempt.operation,
+            attempt.amount_minor,
+            attempt.state,
+            attempt.proof_id,
+            attempt.refund_id,
+            attempt.calls,
+            attempt.misses,
+            attempt.silences,
+            attempt.alerted,
+            attempt.last_result,
+            attempt.opened_at,
+            attempt.resolved_at,
+        )
+        for attempt in attempts
+    ]
+    await tx.execute(INSERT, rows)
 
 
 async def update_attempts(tx: Tx, attempts: Sequence[Attempt]) -> None:
     """The newest state of open attempts; a closed one never changes."""
-    await tx.execute(
-        UPDATE,
-        [attempt.payment_id for attempt in attempts],
-        [attempt.number for attempt in attempts],
-        [attempt.state for attempt in attempts],
-        [attempt.calls for attempt in attempts],
-        [attempt.misses for attempt in attempts],
-        [attempt.silences for attempt in attempts],
-        [attempt.alerted for attempt in attempts],
-        [attempt.last_result for attempt in attempts],
-        [attempt.resolved_at for attempt in attempts],
-    )
+    rows = [
+        (
+            attempt.payment_id,
+            attempt.number,
+            attempt.state,
+            attempt.calls,
+            attempt.misses,
+            attempt.silences,
+            attempt.alerted,
+            attempt.last_result,
+            attempt.resolved_at,
+        )
+        for attempt in attempts
+    ]
+    await tx.execute(UPDATE, rows)
 
 
 async def read_attempts(tx: Tx, payment_id: UUID) -> list[Attempt]:

@@ -22,11 +22,10 @@ LOCK_HEAD: Final = "SELECT sequence, hash FROM audit_head FOR UPDATE"
 READ_HEAD: Final = "SELECT sequence, hash FROM audit_head"
 
 APPEND: Final = """
-WITH head AS (UPDATE audit_head SET sequence = $13, hash = $14)
+WITH head AS (UPDATE audit_head SET sequence = $2, hash = $3)
 INSERT INTO audit_log (sequence, payment_id, at, kind, source, target, reason, cause_id, correlation_id, actor,
     previous, hash)
-SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[])
+SELECT * FROM unnest($1::new_audit_entry[])
 """
 
 READ_PAGE: Final = "SELECT * FROM audit_log WHERE sequence > $1 ORDER BY sequence LIMIT $2"
@@ -50,22 +49,21 @@ async def append_audit(tx: Tx, entries: Sequence[AuditEntry]) -> None:
     head = await tx.fetchrow(LOCK_HEAD)
     assert head is not None, "the migration creates the head"
     sealed = seal_all(head["sequence"], head["hash"], entries)
-    await tx.execute(
-        APPEND,
-        [one.sequence for one in sealed],
-        [one.entry.payment_id for one in sealed],
-        [one.entry.at for one in sealed],
-        [one.entry.kind for one in sealed],
-        [one.entry.source for one in sealed],
-        [one.entry.target for one in sealed],
-        [one.entry.reason for one in sealed],
-        [one.entry.cause_id for one in sealed],
-        [one.entry.correlation_id for one in sealed],
-        [one.entry.actor for one in sealed],
-        [one.previous for one in sealed],
-        [one.hash for one in sealed],
-        sealed[-1].sequence,
-        sealed[-1].hash,
+    rows = [(one.sequence, *_fields(one.entry), one.previous, one.hash) for one in sealed]
+    await tx.execute(APPEND, rows, sealed[-1].sequence, sealed[-1].hash)
+
+
+def _fields(entry: AuditEntry) -> tuple[object, ...]:
+    return (
+        entry.payment_id,
+        entry.at,
+        entry.kind,
+        entry.source,
+        entry.target,
+        entry.reason,
+        entry.cause_id,
+        entry.correlation_id,
+        entry.actor,
     )
 
 

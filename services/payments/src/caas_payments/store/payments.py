@@ -51,17 +51,8 @@ GROUP BY customer_id
 INSERT: Final = """
 INSERT INTO payments (id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
     amount_minor, currency, payment_method, risk_rating, delivery_decision, delivery_reasons, risk_policy_version,
-    status, version, attempts, at_risk_minor, created_at, updated_at)
-SELECT id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
-    amount_minor, currency, payment_method, risk_rating, delivery_decision, string_to_array(delivery_reasons, ','),
-    risk_policy_version, status, 1, attempts, at_risk_minor, $19, $19
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::text[],
-    $9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::int[],
-    $16::text[], $17::int[], $18::bigint[])
-    AS n(id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
-    amount_minor, currency, payment_method, risk_rating, delivery_decision, delivery_reasons, risk_policy_version,
-    status, attempts, at_risk_minor)
-ORDER BY id
+    status, attempts, at_risk_minor, version, created_at, updated_at)
+SELECT *, 1, $2, $2 FROM unnest($1::new_payment[]) AS n ORDER BY n.id
 ON CONFLICT DO NOTHING
 """
 
@@ -70,13 +61,8 @@ UPDATE payments p SET status = n.status, version = p.version + 1, gateway_transa
     authorized_at = n.authorized_at, capture_before = n.capture_before, activate_not_after = n.activate_not_after,
     attempts = n.attempts, cancel_reason = n.cancel_reason, captured_minor = n.captured_minor,
     settled_minor = n.settled_minor, refunded_minor = n.refunded_minor, refunding_minor = n.refunding_minor,
-    at_risk_minor = n.at_risk_minor, delivered_at = n.delivered_at, updated_at = $16
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-    $8::int[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
-    $15::timestamptz[])
-    AS n(id, version, status, gateway_transaction_id, authorized_at, capture_before, activate_not_after,
-    attempts, cancel_reason, captured_minor, settled_minor, refunded_minor, refunding_minor, at_risk_minor,
-    delivered_at)
+    at_risk_minor = n.at_risk_minor, delivered_at = n.delivered_at, updated_at = $2
+FROM unnest($1::changed_payment[]) AS n
 WHERE p.id = n.id AND p.version = n.version
 """
 
@@ -116,55 +102,57 @@ async def read_histories(tx: Tx, customer_ids: Collection[str]) -> Mapping[str, 
 
 async def insert_payments(tx: Tx, payments: Sequence[Payment]) -> None:
     """Raises ConcurrentChange when one of them was created by another transaction meanwhile."""
-    intents = [payment.intent for payment in payments]
-    tag = await tx.execute(
-        INSERT,
-        [intent.payment_id for intent in intents],
-        [intent.idempotency_key for intent in intents],
-        [intent.purpose for intent in intents],
-        [intent.customer_id for intent in intents],
-        [intent.subject_id for intent in intents],
-        [intent.activation_id for intent in intents],
-        [intent.vehicle_id for intent in intents],
-        [intent.service_code for intent in intents],
-        [intent.amount.amount_minor for intent in intents],
-        [intent.amount.currency for intent in intents],
-        [intent.payment_method for intent in intents],
-        [intent.delivery.rating for intent in intents],
-        [intent.delivery.decision for intent in intents],
-        [",".join(intent.delivery.reasons) for intent in intents],
-        [intent.delivery.policy_version for intent in intents],
-        [payment.status for payment in payments],
-        [payment.attempts for payment in payments],
-        [payment.at_risk_minor for payment in payments],
-        tx.now,
-    )
+    tag = await tx.execute(INSERT, [_new(payment) for payment in payments], tx.now)
     _require_all(tag, len(payments))
 
 
 async def update_payments(tx: Tx, payments: Sequence[Payment]) -> None:
     """Raises ConcurrentChange when one of them is no longer in the version that was read."""
-    holds = [payment.hold for payment in payments]
-    tag = await tx.execute(
-        UPDATE,
-        [payment.id for payment in payments],
-        [payment.version for payment in payments],
-        [payment.status for payment in payments],
-        [hold and hold.transaction_id for hold in holds],
-        [hold and hold.authorized_at for hold in holds],
-        [hold and hold.capture_before for hold in holds],
-        [hold and hold.activate_not_after for hold in holds],
-        [payment.attempts for payment in payments],
-        [payment.cancel_reason for payment in payments],
-        [payment.captured_minor for payment in payments],
-        [payment.settled_minor for payment in payments],
-        [payment.refunded_minor for payment in payments],
-        [payment.refunding_minor for payment in payments],
-        [payment.at_risk_minor for payment in payments],
-        [_delivered_at(payment) for payment in payments],
-        tx.now,
-    )
+    tag = await tx.execute(UPDATE, [_changed(payment) for payment in payments], tx.now)
     _require_all(tag, len(payments))
+
+
+def _new(payment: Payment) -> tuple[object, ...]:
+    intent = payment.intent
+    return (
+        intent.payment_id,
+        intent.idempotency_key,
+        intent.purpose,
+        intent.customer_id,
+        intent.subject_id,
+        intent.activation_id,
+        intent.vehicle_id,
+        intent.service_code,
+        intent.amount.amount_minor,
+        intent.amount.currency,
+        intent.payment_method,
+        intent.delivery.rating,
+        intent.delivery.decision,
+        intent.delivery.reasons,
+        intent.delivery.policy_version,
+        payment.status,
+        payment.attempts,
+        payment.at_risk_minor,
+    )
+
+
+def _changed(payment: Payment) -> tuple[object, ...]:
+    hold = payment.hold
+    held = (hold.transaction_id, hold.authorized_at, hold.capture_before, hold.activate_not_after) if hold else None
+    return (
+        payment.id,
+        payment.version,
+        payment.status,
+        *(held or (None, None, None, None)),
+        payment.attempts,
+        payment.cancel_reason,
+        payment.captured_minor,
+        payment.settled_minor,
+        payment.refunded_minor,
+        payment.refunding_minor,
+        payment.at_risk_minor,
+        _delivered_at(payment),
+    )
 
 
 def _delivered_at(payment: Payment) -> datetime | None:
