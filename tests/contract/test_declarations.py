@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from caas_contracts.topics import TOPICS
 from caas_local.layout import SERVICES, Layout
 from tests.chaos.points import build_services

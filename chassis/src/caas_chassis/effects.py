@@ -112,6 +112,7 @@ class EffectWorker(PeriodicLoop):
 
     async def run_once(self) -> bool:
         """Claim what is due, wait for at least one call to end, record what has ended."""
+        self._wake.clear()
         free = self._effect.concurrency - len(self._calls)
         if free > 0 and not self._stopping:
             await self._claim(free)

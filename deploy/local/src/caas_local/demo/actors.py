@@ -83,6 +83,7 @@ class Actors:
         """
         headers = {**await self._as("operator", "demo"), "Prefer": "wait=30"}
         url = f"{self._layout.url('reconciliation')}/runs"
+        run: dict[str, Any] = {}
         for _ in range(10):
             run = _ok(await self.client.post(url, headers=headers, timeout=40.0)).json()
             if run["status"] == "completed" and run["lines"] == 0:
