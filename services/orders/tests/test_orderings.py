@@ -1,5 +1,6 @@
 """Whatever arrives in whatever order, twice or not, on a real PostgreSQL: one allowed end (SVC-4 to SVC-11)."""
 
+import asyncio
 from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 from caas_chassis.ids import new_id
 from caas_chassis.testing.harness import Harness
 from caas_contracts.message import Message
-from caas_contracts.payments import DeliveryDecision
+from caas_contracts.ota import ActivateService, CancelActivation
+from caas_contracts.payments import CancelPayment, DeliveryDecision
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.status import PurchaseStatus
+from caas_orders.handlers.purchasing import cancel
 from services.orders.tests.builders import (
     a_vehicle,
     activation_failed,
@@ -112,3 +115,23 @@ async def _assert_allowed_end(harness: Harness, purchase: Purchase, world: World
         told = await tx.fetch("SELECT kind FROM notifications WHERE purchase_id = $1", purchase.purchase_id)
     assert len(told) == 1, "the customer is told of the outcome, once (NOT-1)"
     assert await harness.parked() == []
+
+
+async def test_a_cancellation_that_races_the_authorization_takes_one_of_the_two_doors(harness: Harness) -> None:
+    vehicles = [a_vehicle(f"veh-{number}") for number in range(12)]
+    await registered(harness, *vehicles)
+    commands = [place_purchase(vehicle_id=vehicle.vehicle_id) for vehicle in vehicles]
+    await harness.receive(*commands)
+    placed = [await stored(harness, command.purchase_id) for command in commands]
+
+    async def cancel_over_http(purchase: Purchase) -> None:
+        async with harness.transaction("customer:cus-1") as tx:
+            await cancel(purchase.purchase_id, "cus-1", tx=tx)
+
+    authorizing = harness.receive(*[payment_authorized(purchase) for purchase in placed])
+    await asyncio.gather(authorizing, *[cancel_over_http(purchase) for purchase in placed])
+    activated = {message.purchase_id for message in await harness.published(ActivateService)}
+    given_up = {message.payment_id for message in await harness.published(CancelPayment)}
+    for purchase in placed:
+        assert (purchase.purchase_id in activated) != (purchase.payment_id in given_up)
+    assert len(await harness.published(CancelActivation)) == len(activated)
