@@ -93,15 +93,21 @@ class SigningVehicle:
 
 @dataclass
 class RecordingVehicles:
-    """Takes commands as the broker does, and remembers them; away, it takes none."""
+    """Takes commands as the broker does, and remembers them; away, it takes none.
+
+    Breaking, it takes them and the answer is lost, as when the process dies before it could record it.
+    """
 
     commands: list[VehicleCommand] = field(default_factory=list)
     is_away: bool = False
+    is_breaking: bool = False
 
     async def publish(self, commands: Sequence[VehicleCommand]) -> Publication:
         if self.is_away:
             return Publication(frozenset())
         self.commands.extend(commands)
+        if self.is_breaking:
+            raise ConnectionResetError("the answer was lost")
         return Publication(frozenset(command.command_id for command in commands))
 
 

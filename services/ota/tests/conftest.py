@@ -6,7 +6,7 @@ import pytest
 
 from caas_chassis.testing.plugin import MakeDatabase
 from services.ota.tests.builders import Ota, an_ota, migrate
-from services.ota.tests.sandbox import Road, VehiclesProcess, a_road
+from services.ota.tests.sandbox import HASTY, Road, VehiclesProcess, a_road
 
 
 @pytest.fixture
@@ -23,6 +23,16 @@ def vehicles_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vehic
     vehicles.start()
     yield vehicles
     vehicles.kill()
+
+
+@pytest.fixture
+async def hasty_road(make_database: MakeDatabase, vehicles_process: VehiclesProcess) -> AsyncIterator[Road]:
+    """As `road`, with a service that soon gives up waiting."""
+    connected = a_road(await make_database("ota", migrate), vehicles_process, HASTY)
+    async with connected.harness:
+        await connected.link.start()
+        yield connected
+        await connected.link.stop()
 
 
 @pytest.fixture

@@ -23,11 +23,10 @@ from caas_ota.domain.policy import Policy, RetrySchedule
 from caas_ota.gateway.link import BrokerAddress
 from caas_ota.gateway.vehicles import Link
 
-# The vehicles answer within milliseconds; a machine at its limit takes longer.
-IMPATIENT = Policy(
-    retries=RetrySchedule(tuple(timedelta(seconds=seconds) for seconds in (0.4, 0.5, 0.6))),
-    deactivation_interval=timedelta(minutes=15),
-)
+# The vehicles answer within milliseconds; a machine at its limit takes longer, which is no silence.
+PATIENT = Policy(retries=RetrySchedule((timedelta(seconds=1),) * 5))
+HASTY = Policy(retries=RetrySchedule((timedelta(seconds=0.3),) * 3))
+"""For vehicles whose silence is the subject."""
 START_DEADLINE_S = 30.0
 
 
@@ -131,7 +130,7 @@ class Road:
             await asyncio.sleep(0.02)
 
 
-def a_road(database_url: str, vehicles: VehiclesProcess, policy: Policy = IMPATIENT) -> Road:
+def a_road(database_url: str, vehicles: VehiclesProcess, policy: Policy = PATIENT) -> Road:
     write_offset(vehicles.clock_file, timedelta(0))
     address = BrokerAddress("127.0.0.1", vehicles.mqtt_port, client_id=f"ota-{new_id()}")
     linked = LinkedVehicles(mqtt_link(address), policy, BusinessClock(vehicles.clock_file).now)

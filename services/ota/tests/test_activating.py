@@ -1,5 +1,6 @@
 """From the request to the one result (OTA-1 to OTA-3, SVC-5, SVC-6, SVC-11)."""
 
+import asyncio
 from datetime import timedelta
 
 from caas_contracts.operations import AlertKind, AlertRaised
@@ -146,6 +147,10 @@ async def test_a_vehicle_that_was_never_heard_is_asked_again_until_it_answers(ot
     assert len([command for command in ota.vehicles.commands if command.kind == "cancel"]) == asked + 1
     await ota.answered(vehicle, "cancelled")
     assert await ota.rows("SELECT FROM activation WHERE uncertain") == []
+    sent = len(ota.vehicles.commands)
+    await ota.harness.move_clock(timedelta(days=3))
+    await ota.silence()
+    assert len(ota.vehicles.commands) == sent
     assert await ota.rows("SELECT FROM chassis.timer") == []
 
 
@@ -254,3 +259,35 @@ async def test_commands_that_the_broker_did_not_take_are_sent_later_without_cost
     await ota.answered(vehicle, "applied")
     (activated,) = await ota.harness.published(ServiceActivated)
     assert len(activated.attempts) == 1
+
+
+async def test_a_process_that_dies_after_sending_sends_the_very_same_command_again(ota: Ota) -> None:
+    vehicle = await ota.registered_vehicle()
+    ota.vehicles.is_breaking = True
+    await ota.activating(vehicle)
+    ota.vehicles.is_breaking = False
+    await ota.silence()
+    assert len(ota.vehicles.commands) == 2
+    assert len({command.model_dump_json() for command in ota.vehicles.commands}) == 1
+    await ota.answered(vehicle, "applied")
+    assert len(await ota.harness.published(ServiceActivated)) == 1
+
+
+async def test_successes_cancellations_and_deadlines_at_the_same_moment_give_one_result_each(ota: Ota) -> None:
+    vehicles = [await ota.registered_vehicle() for _ in range(12)]
+    messages = [await ota.activating(vehicle) for vehicle in vehicles]
+    said = [
+        vehicle.says(vehicle.answer(command, "applied", applied_at=ota.now))
+        for vehicle, command in zip(vehicles, ota.vehicles.commands, strict=True)
+    ]
+    ota.harness.clock.move(timedelta(hours=1))
+    await asyncio.gather(
+        *(ota.hear(one) for one in said),
+        *(ota.harness.receive(a_cancellation(message)) for message in reversed(messages)),
+        ota.harness.runtime.timers.run_until_idle(),
+    )
+    activated = {one.activation_id: one for one in await ota.harness.published(ServiceActivated)}
+    failed = {one.activation_id for one in await ota.harness.published(ActivationFailed)}
+    assert set(activated) == {message.activation_id for message in messages}
+    assert len(await ota.harness.published(ServiceActivated)) == len(messages)
+    assert {one.activation_id for one in activated.values() if one.late} == failed

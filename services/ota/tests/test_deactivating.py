@@ -59,6 +59,10 @@ async def test_a_silent_vehicle_stays_on_the_work_list_until_it_is_done(ota: Ota
     await ota.harness.run_effects()
     await ota.answered(vehicle, "applied")
     assert len(await ota.harness.published(ServiceDeactivated)) == 1
+    sent = len(ota.vehicles.commands)
+    await ota.harness.move_clock(timedelta(days=3))
+    await ota.silence()
+    assert len(ota.vehicles.commands) == sent
     assert await ota.rows("SELECT FROM chassis.timer") == []
 
 

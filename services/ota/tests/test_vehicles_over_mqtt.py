@@ -54,7 +54,8 @@ async def test_a_vehicle_that_fails_twice_is_activated_by_the_third_command(road
 async def test_a_lost_acknowledgement_is_answered_when_the_command_is_repeated(road: Road) -> None:
     vehicle, _ = await activate(road, "lost_ack")
     activated = await success(road)
-    assert [attempt.outcome for attempt in activated.attempts] == ["no_answer", "applied"]
+    assert {attempt.outcome for attempt in activated.attempts[:-1]} == {"no_answer"}
+    assert activated.attempts[-1].outcome == "applied"
     assert len({attempt.command_id for attempt in activated.attempts}) == 1
     assert len(road.vehicles.books_of(vehicle.vehicle_id)["applied"]) == 1
 
@@ -80,7 +81,8 @@ async def test_an_incompatible_vehicle_fails_for_good_and_its_case_has_its_statu
     await road.until(status)
 
 
-async def test_a_silent_vehicle_fails_by_the_deadline_and_cancels_when_it_wakes_up(road: Road) -> None:
+async def test_a_silent_vehicle_fails_by_the_deadline_and_cancels_when_it_wakes_up(hasty_road: Road) -> None:
+    road = hasty_road
     vehicle, _ = await activate(road, "silent")
     await road.run_for(1.0)
     await road.move_clock(timedelta(minutes=36))
@@ -97,9 +99,10 @@ async def test_a_silent_vehicle_fails_by_the_deadline_and_cancels_when_it_wakes_
     assert not await road.harness.published(ServiceActivated)
 
 
-async def test_a_silent_vehicle_that_wakes_up_in_time_settles_it_itself(road: Road) -> None:
+async def test_a_silent_vehicle_that_wakes_up_in_time_settles_it_itself(hasty_road: Road) -> None:
+    road = hasty_road
     vehicle, _ = await activate(road, "silent")
-    await road.run_for(3.2)
+    await road.run_for(1.6)
     assert not await road.harness.published(ActivationFailed)
     road.vehicles.make("obey", vehicle.vehicle_id)
     applied = await success(road)

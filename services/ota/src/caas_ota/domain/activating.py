@@ -61,14 +61,6 @@ def request_cancellation(fleet: Fleet, message: CancelActivation) -> Refused | N
     return None
 
 
-def register_waiting(fleet: Fleet, vehicle_id: str) -> None:
-    """The vehicle's key has arrived: what waited for it goes on."""
-    for command in list(fleet.commands.values()):
-        if command.vehicle_id == vehicle_id and command.kind is CommandKind.ACTIVATE:
-            fleet.forget(Timer.UNKNOWN_VEHICLE, command.activation_id)
-    fleet.advance(vehicle_id)
-
-
 def ask_to_cancel(fleet: Fleet, activation: Activation) -> None:
     """Have the vehicle say whether it applied the activation, and never apply it if not."""
     cancels = fleet.commands_of(activation.activation_id, CommandKind.CANCEL)
@@ -99,7 +91,6 @@ def succeed(fleet: Fleet, command: Command, proof: Acknowledgement, applied_at: 
     event = proved.success(proof, applied_at, fleet.attempts(proved), vehicle_ms=vehicle_ms)
     fleet.put_activation(proved)
     fleet.publish(event, proved.origin)
-    fleet.forget(Timer.RECHECK if event.late else Timer.DEADLINE, proved.activation_id)
     fleet.supersede(fleet.commands_of(proved.activation_id, *_ASKING))
     return None
 
@@ -130,7 +121,6 @@ def settle(fleet: Fleet, activation: Activation) -> None:
     """An activation that failed by its deadline alone is now known not to be applied."""
     if activation.uncertain:
         fleet.put_activation(activation.settled())
-        fleet.forget(Timer.RECHECK, activation.activation_id)
 
 
 def exhaust(fleet: Fleet, activation: Activation, reason: str) -> None:
@@ -175,7 +165,6 @@ def fail(fleet: Fleet, activation: Activation, ground: VoidGround, reason: str) 
     failed, event = activation.failed(ground, reason, attempts, support_case_id=case_id, now=fleet.now)
     fleet.put_activation(failed)
     fleet.publish(event, activation.origin)
-    fleet.forget(Timer.DEADLINE, failed.activation_id)
     if case_id is not None:
         _open_case(fleet, failed, case_id)
     return failed

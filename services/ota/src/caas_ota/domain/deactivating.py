@@ -36,7 +36,6 @@ def finish(fleet: Fleet, command: Command, proof: Acknowledgement) -> None:
     activation = fleet.activations[command.activation_id]
     fleet.put_deactivation(deactivation.done(fleet.now))
     fleet.put_activation(activation.deactivated(proof.applied_at or fleet.now))
-    fleet.forget(Timer.DEACTIVATION, deactivation.deactivation_id)
     fleet.supersede(_commands_of(fleet, deactivation))
     event = ServiceDeactivated(
         activation_id=activation.activation_id,

@@ -81,7 +81,7 @@ class Changes:
     events: list[tuple[Message, Origin]] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     dispatches: list[Dispatch] = field(default_factory=list)
-    timers: dict[tuple[Timer, str], tuple[datetime, Origin] | None] = field(default_factory=dict)
+    timers: dict[tuple[Timer, str], tuple[datetime, Origin]] = field(default_factory=dict)
 
 
 class Fleet:
@@ -157,12 +157,8 @@ class Fleet:
         self.changes.alerts.append(Alert(kind, str(subject), detail, origin))
 
     def wake_at(self, timer: Timer, key: UUID, due_at: datetime, origin: Origin) -> None:
-        """Set a timer, replacing an earlier setting."""
+        """Set a timer, replacing an earlier setting. It fires even when there is nothing left to do."""
         self.changes.timers[timer, str(key)] = (due_at, origin)
-
-    def forget(self, timer: Timer, key: UUID) -> None:
-        """Remove a timer."""
-        self.changes.timers[timer, str(key)] = None
 
     def enqueue(
         self,

@@ -1,4 +1,8 @@
-"""What happens when a business instant comes: the charge fence's deadline, and asking again."""
+"""What happens when a business instant comes: the charge fence's deadline, and asking again.
+
+Timers are never removed early: most fire with nothing left to do. Removing one would take its row after the
+vehicle's, while a firing timer takes the vehicle's after its own: a deadlock.
+"""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -10,7 +14,7 @@ from caas_ota.domain.activation import Activation
 from caas_ota.domain.fleet import Fleet
 from caas_ota.domain.policy import Policy
 from caas_ota.handlers.writing import write_changes
-from caas_ota.store.fleet import load_fleet, places_of_deactivations, vehicles_of_activations
+from caas_ota.store.fleet import load_fleet, open_deactivations, unsettled_activations
 
 
 async def pass_deadlines(due: Sequence[DueTimer], /, *, tx: Tx, policy: Policy) -> None:
@@ -31,12 +35,12 @@ async def recheck_vehicles(due: Sequence[DueTimer], /, *, tx: Tx, policy: Policy
 async def retry_deactivations(due: Sequence[DueTimer], /, *, tx: Tx, policy: Policy) -> None:
     """Delayed deactivations get another round (OTA-4)."""
     ids = [UUID(timer.key) for timer in due]
-    places = await places_of_deactivations(tx, ids)
+    places = await open_deactivations(tx, ids)
     fleet = await load_fleet(
         tx,
         policy,
-        {vehicle_id for vehicle_id, _ in places},
-        activation_ids={activation_id for _, activation_id in places},
+        {place.vehicle_id for place in places},
+        activation_ids={place.activation_id for place in places},
         deactivation_ids=ids,
     )
     for deactivation_id in ids:
@@ -48,10 +52,12 @@ async def retry_deactivations(due: Sequence[DueTimer], /, *, tx: Tx, policy: Pol
 async def _each_activation(
     due: Sequence[DueTimer], rule: Callable[[Fleet, Activation], None], *, tx: Tx, policy: Policy
 ) -> None:
-    ids = [UUID(timer.key) for timer in due]
-    vehicles = await vehicles_of_activations(tx, ids)
-    fleet = await load_fleet(tx, policy, vehicles, activation_ids=ids)
-    for activation_id in ids:
-        if activation_id in fleet.activations:
-            rule(fleet, fleet.activations[activation_id])
+    places = await unsettled_activations(tx, [UUID(timer.key) for timer in due])
+    if not places:
+        return
+    vehicles = {place.vehicle_id for place in places}
+    unsettled = [place.activation_id for place in places]
+    fleet = await load_fleet(tx, policy, vehicles, activation_ids=unsettled)
+    for activation_id in unsettled:
+        rule(fleet, fleet.activations[activation_id])
     await write_changes(fleet, tx=tx)

@@ -58,7 +58,7 @@ async def register_vehicles(received: Sequence[Received[VehicleRegistered]], /, 
         fleet.put_vehicle(
             vehicle.registered(customer_id=message.customer_id, model=message.model, public_key=message.public_key)
         )
-        activating.register_waiting(fleet, message.vehicle_id)
+        fleet.advance(message.vehicle_id)
     await write_changes(fleet, tx=tx)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from caas_chassis.cause import Cause
 from caas_chassis.transaction import Tx
-from caas_ota.domain.fleet import Changes, Dispatch, Fleet
+from caas_ota.domain.fleet import Dispatch, Fleet
 from caas_ota.domain.origin import Origin
 from caas_ota.gateway.messages import VehicleCommand, command_to_send
 from caas_ota.store import fleet as store
@@ -54,17 +54,9 @@ async def write_changes(fleet: Fleet, *, tx: Tx) -> None:
         tx.publish(message, cause=cause_of(origin))
     for alert in changes.alerts:
         tx.alert(alert.kind, alert.subject, alert.detail, cause=cause_of(alert.origin))
-    _set_timers(changes, tx)
+    for (timer, key), (due_at, origin) in changes.timers.items():
+        tx.schedule(timer, key, due_at, cause=cause_of(origin))
     _enqueue_sendings(fleet, tx)
-
-
-def _set_timers(changes: Changes, tx: Tx) -> None:
-    for (timer, key), setting in changes.timers.items():
-        if setting is None:
-            tx.unschedule(timer, key)
-        else:
-            due_at, origin = setting
-            tx.schedule(timer, key, due_at, cause=cause_of(origin))
 
 
 def _enqueue_sendings(fleet: Fleet, tx: Tx) -> None:

@@ -6,6 +6,7 @@ The number of statements does not depend on the size of the batch.
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -119,9 +120,12 @@ UPDATE support_case c SET vehicle_status = n.vehicle_status, vehicle_status_at =
 FROM jsonb_to_recordset($1::text::jsonb) AS n(activation_id uuid, vehicle_status jsonb)
 WHERE c.activation_id = n.activation_id
 """
-VEHICLES_OF_ACTIVATIONS: Final = "SELECT DISTINCT vehicle_id FROM activation WHERE activation_id = ANY($1::uuid[])"
-VEHICLES_OF_DEACTIVATIONS: Final = """
-SELECT DISTINCT vehicle_id, activation_id FROM deactivation WHERE deactivation_id = ANY($1::uuid[])
+UNSETTLED_ACTIVATIONS: Final = """
+SELECT vehicle_id, activation_id FROM activation
+WHERE activation_id = ANY($1::uuid[]) AND (status IN ('requested', 'sent') OR uncertain)
+"""
+OPEN_DEACTIVATIONS: Final = """
+SELECT vehicle_id, activation_id FROM deactivation WHERE deactivation_id = ANY($1::uuid[]) AND status <> 'done'
 """
 
 _VEHICLE: Final = tuple(Vehicle.__dataclass_fields__)
@@ -130,6 +134,14 @@ _ACTIVATION: Final = tuple(name for name in Activation.__dataclass_fields__ if n
 _DEACTIVATION: Final = tuple(name for name in Deactivation.__dataclass_fields__ if name != "origin")
 _ORIGIN: Final = tuple(Origin.__dataclass_fields__)
 _CASE: Final = tuple(SupportCase.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An activation and its vehicle."""
+
+    vehicle_id: str
+    activation_id: UUID
 
 
 async def load_fleet(
@@ -192,15 +204,16 @@ async def insert_acknowledgements(tx: Tx, verdicts: Sequence[Verdict]) -> None:
     await _write(tx, INSERT_ACKNOWLEDGEMENTS, rows)
 
 
-async def vehicles_of_activations(tx: Tx, activation_ids: Collection[UUID]) -> list[str]:
-    """Whose activations these are."""
-    return [row["vehicle_id"] for row in await tx.fetch(VEHICLES_OF_ACTIVATIONS, list(activation_ids))]
+async def unsettled_activations(tx: Tx, activation_ids: Collection[UUID]) -> list[Place]:
+    """Those of which the outcome is still open, read without a lock: a first sieve for timers."""
+    rows = await tx.fetch(UNSETTLED_ACTIVATIONS, list(activation_ids))
+    return [Place(row["vehicle_id"], row["activation_id"]) for row in rows]
 
 
-async def places_of_deactivations(tx: Tx, deactivation_ids: Collection[UUID]) -> list[tuple[str, UUID]]:
-    """The vehicle and the activation of each deactivation."""
-    rows = await tx.fetch(VEHICLES_OF_DEACTIVATIONS, list(deactivation_ids))
-    return [(row["vehicle_id"], row["activation_id"]) for row in rows]
+async def open_deactivations(tx: Tx, deactivation_ids: Collection[UUID]) -> list[Place]:
+    """Where those are that are not done, read without a lock."""
+    rows = await tx.fetch(OPEN_DEACTIVATIONS, list(deactivation_ids))
+    return [Place(row["vehicle_id"], row["activation_id"]) for row in rows]
 
 
 async def _lock_vehicles(tx: Tx, vehicle_ids: list[str], *, create: bool) -> list[Vehicle]:
