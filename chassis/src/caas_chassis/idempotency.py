@@ -19,7 +19,7 @@ SELECT: Final = """
 SELECT fingerprint, status, body, headers FROM chassis.http_answer WHERE principal = $1 AND route = $2 AND key = $3
 """
 STORE: Final = """
-UPDATE chassis.http_answer SET status = $4, body = $5::jsonb, headers = $6::jsonb
+UPDATE chassis.http_answer SET status = $4, body = $5::json, headers = $6::json
 WHERE principal = $1 AND route = $2 AND key = $3
 """
 DELETE_ANSWERS: Final = "DELETE FROM chassis.http_answer WHERE created_at < now() - interval '90 days'"

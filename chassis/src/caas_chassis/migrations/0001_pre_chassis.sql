@@ -186,8 +186,8 @@ CREATE TABLE chassis.http_answer (
     key text NOT NULL,
     fingerprint bytea NOT NULL,
     status int,
-    body jsonb,
-    headers jsonb,
+    body json, -- as it was sent: jsonb would change the order of its members
+    headers json,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (principal, route, key)
 );

@@ -23,7 +23,10 @@ from caas_chassis.transaction import Tx
 from caas_contracts import Envelope, Message, decode
 from caas_contracts.envelope import rfc3339
 
-_SELECT_OUTBOX = "SELECT position, type, payload FROM chassis.outbox WHERE position > $1 ORDER BY position"
+_SELECT_OUTBOX = """
+SELECT position, type, payload FROM chassis.outbox
+WHERE position > $1 AND aggregatetype NOT LIKE '%.dlt' ORDER BY position
+"""
 _SELECT_PARKED = "SELECT * FROM chassis.parked WHERE state IN ('retrying', 'parked') ORDER BY parked_at, sequence"
 
 
