@@ -39,7 +39,7 @@ class Machine:
         try:
             yield url
         finally:
-            await self._execute(f'DROP DATABASE "{unique}" WITH (FORCE)')
+            await self.execute(f'DROP DATABASE "{unique}" WITH (FORCE)')
 
     async def topics(self, *names: str, partitions: int = PARTITIONS) -> list[str]:
         """New topics whose names begin with the given ones."""
@@ -63,14 +63,15 @@ class Machine:
 
     async def checkpoint(self) -> None:
         """Have earlier writes on disk, so that no run pays for the one before it."""
-        await self._execute("CHECKPOINT")
+        await self.execute("CHECKPOINT")
 
-    async def _execute(self, statement: str) -> None:
+    async def execute(self, statements: str, url: str | None = None) -> None:
+        """Run statements on a database, by default on the server's own."""
         connection = await asyncpg.connect(
-            self.postgres.url(), timeout=DATABASE_TIMEOUT_S, command_timeout=DATABASE_TIMEOUT_S
+            url or self.postgres.url(), timeout=DATABASE_TIMEOUT_S, command_timeout=DATABASE_TIMEOUT_S
         )
         try:
-            await connection.execute(statement)
+            await connection.execute(statements)
         finally:
             await connection.close(timeout=DATABASE_TIMEOUT_S)
 

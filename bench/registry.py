@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from bench import consuming, relaying, throughput
+from bench import consuming, latency, memory, relaying, throughput
 from bench.measure import Measure
 
-MEASURES: Sequence[Measure] = (relaying.MEASURE, consuming.MEASURE, throughput.MEASURE)
+MEASURES: Sequence[Measure] = (
+    relaying.MEASURE,
+    consuming.MEASURE,
+    latency.MEASURE,
+    throughput.MEASURE,
+    memory.MEASURE,
+)
