@@ -109,11 +109,10 @@ async def _until_ended(databases: Databases, waited_for: set[str], sold: Mapping
 
 
 async def _read_all(bootstrap_servers: str) -> list[Read]:
+    logs = [TopicPartition(topic.name, partition) for topic in TOPICS for partition in range(topic.partitions)]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     await consumer.start()
     try:
-        names = {topic.name for topic in TOPICS} & await consumer.topics()
-        logs = [TopicPartition(n, p) for n in sorted(names) for p in sorted(consumer.partitions_for_topic(n) or ())]
         consumer.assign(logs)
         await consumer.seek_to_beginning(*logs)
         ends = await consumer.end_offsets(logs)

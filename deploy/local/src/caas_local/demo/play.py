@@ -24,6 +24,8 @@ from caas_local.platform import Platform
 
 OUTCOMES_WITHIN_S: Final = 180.0
 QUIET_WITHIN_S: Final = 90.0
+SALE_EVERY_S: Final = 0.06
+"""Customers arrive one after the other: what is measured is a purchase, not a queue of our own making."""
 _IN_PROGRESS: Final = {"requested", "authorizing", "activating", "cancelling"}
 # Cars that keep silent, or speak too late, are decided by business time, which only the clock moves.
 _WAITS_FOR_TIME: Final = {"silent", "late_ack"}
@@ -100,6 +102,7 @@ class _Play:
         async with asyncio.TaskGroup() as group:
             for sale in sales:
                 group.create_task(sell(sale))
+                await asyncio.sleep(SALE_EVERY_S)
         return sold
 
     async def _cancel(self, sold: Mapping[str, Sale], actors: Actors) -> None:

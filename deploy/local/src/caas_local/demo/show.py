@@ -34,6 +34,7 @@ def show_report(console: Console, report: Report, journey: Sequence[Step], journ
 
 def _outcomes(report: Report) -> Table:
     table = Table("outcome", "what happens", "sold", "ended as", "captured", title="Purchases", title_justify="left")
+    table.columns[0].no_wrap = table.columns[3].no_wrap = table.columns[4].no_wrap = True
     table.columns[2].justify = table.columns[4].justify = "right"
     for row in report.outcomes:
         ended = ", ".join(f"{number} {status}" for status, number in row.ended.items())
