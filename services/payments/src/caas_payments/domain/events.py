@@ -84,6 +84,7 @@ def captured(payment: Payment, hold: Hold, proof_id: UUID, now: datetime) -> Pay
         captured=payment.money(payment.captured_minor),
         activation_id=payment.intent.activation_id,
         proof_id=proof_id,
+        activated_at=payment.proof.applied_at if payment.proof else None,
         gateway_transaction_id=hold.transaction_id,
         vehicle_id=payment.intent.vehicle_id,
         service_code=payment.intent.service_code,
