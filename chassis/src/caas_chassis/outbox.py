@@ -68,8 +68,12 @@ def entry_of(message: Message, cause: Cause, now: datetime, topic: Topic | None 
 
 async def write(connection: Connection, entries: Sequence[Entry]) -> None:
     """Number and insert the entries in one statement; streams are locked in order, so no deadlock."""
-    await connection.execute(
-        INSERT,
+    await connection.execute(INSERT, *columns_of(entries))
+
+
+def columns_of(entries: Sequence[Entry]) -> list[Sequence[object]]:
+    """The arguments of INSERT: one array for each column."""
+    return [
         [entry.id for entry in entries],
         [entry.topic for entry in entries],
         [entry.key for entry in entries],
@@ -80,7 +84,7 @@ async def write(connection: Connection, entries: Sequence[Entry]) -> None:
         [entry.cause.message_id for entry in entries],
         [child_traceparent(entry.cause.traceparent) for entry in entries],
         [entry.occurred_at for entry in entries],
-    )
+    ]
 
 
 def _behind(entries: Sequence[Entry]) -> list[int]:

@@ -74,7 +74,8 @@ class Relay(PeriodicLoop):
     name = "relay"
 
     def __init__(self, service: str, database: Database, sender: RecordSender) -> None:
-        super().__init__(idle_s=0.05)
+        # NOTIFY wakes the relay; looking by itself is the safety net, for resends and for a notification lost.
+        super().__init__(idle_s=0.25)
         self._service = service
         self._database = database
         self._sender = sender
