@@ -5,7 +5,7 @@ import pytest
 from caas_chassis.testing.harness import Harness
 from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.payments import PaymentAbandoned, PaymentAuthorized, PaymentCaptured, PaymentFailed
-from caas_payments.domain.gateway_result import GatewayResult, NotFound, Unavailable, Unknown
+from caas_payments.domain.gateway_result import GatewayResult, NotFound, TransactionStatus, Unavailable, Unknown
 from services.payments.tests.builders import a_cancellation, a_failure, a_success, an_authorization
 from services.payments.tests.in_process_gateway import TIMEOUT, InProcessGateway
 from services.payments.tests.reading import journey_of, rows_of, status_of
@@ -130,16 +130,22 @@ async def test_a_capture_is_never_given_up(payments: Harness, gateway: InProcess
     assert [alert.kind for alert in await payments.published(AlertRaised)] == [AlertKind.RETRIES_EXHAUSTED]
 
 
-async def test_a_void_that_was_lost_is_found(payments: Harness, gateway: InProcessGateway) -> None:
+@pytest.mark.parametrize("booked", [True, False])
+async def test_a_void_of_unknown_outcome_is_looked_up_before_the_payment_is_voided(
+    payments: Harness, gateway: InProcessGateway, booked: bool
+) -> None:
     command = an_authorization()
     await payments.receive(command)
     await payments.run_effects()
-    gateway.script("void", TIMEOUT, booked=True)
+    gateway.script("void", TIMEOUT, booked=booked)
     gateway.script("look_up", NotFound())
     await payments.receive(a_failure(command))
+    await payments.run_effects()
+    assert await status_of(payments, command.payment_id) == "AUTHORIZED"
     await settle(payments)
     assert await status_of(payments, command.payment_id) == "VOIDED"
-    assert gateway.calls["void"] == 1
+    assert gateway.books[str(command.payment_id)].status is TransactionStatus.VOIDED
+    assert gateway.calls["void"] == (1 if booked else 2)
 
 
 async def test_an_answer_for_another_amount_is_looked_up_and_not_believed(
