@@ -22,8 +22,8 @@ from caas_chassis.ids import new_id
 from caas_contracts.orders import PurchaseActivated
 from caas_contracts.topics import ORDERS_COMMANDS, ORDERS_EVENTS
 
-PURCHASES: Final = 40
-WARM_UP: Final = 10
+PURCHASES: Final = 30
+WARM_UP: Final = 5
 ANSWER_DEADLINE_S: Final = 30.0
 BODY: Final = b'{"purchase": "' + b"x" * 400 + b'"}'
 

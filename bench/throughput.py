@@ -18,7 +18,7 @@ from bench.sending import bare_producer, send_all
 from caas_chassis.ids import new_id
 from caas_contracts.topics import ORDERS_COMMANDS
 
-PURCHASES: Final = 500
+PURCHASES: Final = 1_000
 WARM_UP_PURCHASES: Final = 200
 SAGAS: Final = 10_000
 WARM_UP_SAGAS: Final = 1_000

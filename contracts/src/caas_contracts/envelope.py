@@ -14,6 +14,7 @@ from typing import Final
 
 STRUCTURED_CONTENT_TYPE: Final = "application/cloudevents+json"
 _MAX_HEADER_BYTES: Final = 1024
+_PLAIN_HEADERS: Final = frozenset({"content-type", "traceparent"})
 _NOT_ALLOWED: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -63,25 +64,25 @@ def read_envelope(headers: Iterable[tuple[str, bytes]], value: bytes) -> tuple[E
 
     Raises InvalidEnvelope when a required attribute (id, source, type) is missing, too long or not UTF-8.
     """
-    attributes = _decoded(headers)
-    if attributes.get("content-type", "").startswith(STRUCTURED_CONTENT_TYPE):
-        return _structured(value, attributes)
-    context = {name[3:]: text for name, text in attributes.items() if name.startswith("ce_")}
-    return _envelope(context, attributes.get("traceparent")), value
-
-
-def _decoded(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    decoded: dict[str, str] = {}
+    context: dict[str, str] = {}
+    plain: dict[str, str] = {}
     for name, raw in headers:
-        if name not in {"content-type", "traceparent"} and not name.startswith("ce_"):
-            continue
-        if len(raw) > _MAX_HEADER_BYTES:
-            raise InvalidEnvelope(f"header {name} is empty or longer than {_MAX_HEADER_BYTES} bytes")
-        try:
-            decoded[name] = raw.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidEnvelope(f"header {name} is not UTF-8") from error
-    return decoded
+        if name.startswith("ce_"):
+            context[name[3:]] = _text(name, raw)
+        elif name in _PLAIN_HEADERS:
+            plain[name] = _text(name, raw)
+    if plain.get("content-type", "").startswith(STRUCTURED_CONTENT_TYPE):
+        return _structured(value, plain)
+    return _envelope(context, plain.get("traceparent")), value
+
+
+def _text(name: str, raw: bytes) -> str:
+    if len(raw) > _MAX_HEADER_BYTES:
+        raise InvalidEnvelope(f"header {name} is empty or longer than {_MAX_HEADER_BYTES} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidEnvelope(f"header {name} is not UTF-8") from error
 
 
 def _structured(value: bytes, attributes: Mapping[str, str]) -> tuple[Envelope, bytes]:
@@ -98,11 +99,12 @@ def _structured(value: bytes, attributes: Mapping[str, str]) -> tuple[Envelope, 
 
 
 def _envelope(context: Mapping[str, str], traceparent: str | None) -> Envelope:
-    missing = [name for name in ("id", "source", "type") if not context.get(name)]
-    if missing:
+    if not (context.get("id") and context.get("source") and context.get("type")):
+        missing = [name for name in ("id", "source", "type") if not context.get(name)]
         raise InvalidEnvelope(f"missing CloudEvents attributes: {', '.join(missing)}")
-    # One search over all of them: nearly every envelope is fit, and every message has one.
-    if max(map(len, context.values())) > _MAX_HEADER_BYTES or _NOT_ALLOWED.search("".join(context.values())):
+    # Together first: nearly every envelope is fit, and every message has one.
+    text = "".join(context.values())
+    if max(map(len, context.values())) > _MAX_HEADER_BYTES or (not text.isprintable() and _NOT_ALLOWED.search(text)):
         raise InvalidEnvelope(f"CloudEvents attributes too long or with control characters: {_unfit(context)}")
     return Envelope(
         id=context["id"],
