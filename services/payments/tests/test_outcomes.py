@@ -6,7 +6,9 @@ from caas_chassis.testing.harness import Harness
 from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.payments import PaymentAbandoned, PaymentAuthorized, PaymentCaptured, PaymentFailed
 from caas_payments.domain.gateway_result import GatewayResult, NotFound, TransactionStatus, Unavailable, Unknown
-from services.payments.tests.builders import a_cancellation, a_failure, a_success, an_authorization
+from caas_payments.gateway import GatewayTask
+from caas_payments.handlers.outcomes import ask_gateway
+from services.payments.tests.builders import a_cancellation, a_failure, a_refund, a_success, an_authorization
 from services.payments.tests.in_process_gateway import TIMEOUT, InProcessGateway
 from services.payments.tests.reading import journey_of, rows_of, status_of
 from services.payments.tests.working import run_rounds, settle
@@ -202,3 +204,34 @@ async def test_every_retry_carries_the_key_that_was_stored_before_the_first_call
     [same] = await rows_of(payments, "attempts", command.payment_id)
     assert same["idempotency_key"] == attempt["idempotency_key"] == f"{command.payment_id}:authorize:1"
     assert (same["calls"], same["state"]) == (3, "succeeded")
+
+
+async def test_a_process_that_dies_between_a_call_and_its_record_charges_once(
+    payments: Harness, gateway: InProcessGateway
+) -> None:
+    command = an_authorization()
+    await payments.receive(command)
+    await call_and_die(payments, gateway)
+    await settle(payments)
+    await payments.receive(a_success(command))
+    await call_and_die(payments, gateway)
+    await settle(payments)
+    await payments.receive(a_refund(command, 500))
+    await call_and_die(payments, gateway)
+    await settle(payments)
+    booked = gateway.books[str(command.payment_id)]
+    assert (booked.captured_minor, booked.refunded_minor) == (command.amount.amount_minor, 500)
+    assert {name: gateway.calls[name] for name in ("authorize", "capture", "refund")} == {
+        "authorize": 2,
+        "capture": 2,
+        "refund": 2,
+    }
+    assert len(await payments.published(PaymentCaptured)) == 1
+
+
+async def call_and_die(payments: Harness, gateway: InProcessGateway) -> None:
+    """The call of the waiting task, after which nothing is recorded."""
+    async with payments.transaction() as tx:
+        payload = await tx.fetchval("SELECT payload FROM chassis.task")
+    assert isinstance(payload, bytes)
+    await ask_gateway(gateway, GatewayTask.model_validate_json(payload))
