@@ -66,11 +66,12 @@ class ToyProcess:
         assert self.process is not None
         return proof.exists() and point in proof.read_text().split() and self.process.poll() == -signal.SIGKILL
 
-    def terminate(self, within_s: float = 40.0) -> int:
-        """SIGTERM; the exit code."""
+    def terminate(self, within_s: float = 40.0) -> bool:
+        """SIGTERM; whether the process then said that it had finished everything."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(within_s)
+        self.process.wait(within_s)
+        return '"stopped"' in self.log()
 
     def ready(self) -> bool:
         """What readiness says, False when nothing answers."""

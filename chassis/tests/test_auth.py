@@ -14,7 +14,7 @@ CLAIMS = {"sub": "c-1", "roles": ["operator"], "iss": ISSUER, "aud": AUDIENCE, "
 
 
 def unsigned() -> str:
-    return f"Bearer {jwt.encode(CLAIMS, "", 'none', headers={'kid': 'ec'})}"
+    return f"Bearer {jwt.encode(CLAIMS, '', 'none', headers={'kid': 'ec'})}"
 
 
 def signed_with_a_secret() -> str:

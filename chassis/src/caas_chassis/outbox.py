@@ -20,6 +20,9 @@ from caas_contracts import Message, Topic
 from caas_contracts.message import MAX_MESSAGE_BYTES
 
 NOTIFY_CHANNEL: Final = "chassis_outbox"
+NOTIFY: Final = "SELECT pg_notify('chassis_outbox', '')"
+"""Sent after the commit, never in it: a transaction that notifies holds a lock of the whole database cluster
+while its commit is flushed to disk, so that commits would be flushed one by one instead of together."""
 
 INSERT: Final = """
 WITH entry AS (
@@ -40,7 +43,7 @@ WITH entry AS (
     FROM entry JOIN stream USING (topic, key) ORDER BY entry.n
     RETURNING 1
 )
-SELECT count(*), pg_notify('chassis_outbox', '') FROM written
+SELECT count(*) FROM written
 """
 
 

@@ -85,6 +85,11 @@ class Relay(PeriodicLoop):
         self._marked_at = 0.0
         self._tried_at = 0.0
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process relays at the moment; else another replica does, or none yet."""
+        return self._connection is not None and not self._connection.is_closed()
+
     async def run_once(self) -> bool:
         """Send one batch; True when there may be more. Does nothing while another replica relays."""
         connection = await self._leading()
@@ -123,6 +128,8 @@ class Relay(PeriodicLoop):
             await connection.close()
             await asyncio.sleep(0.5)
             return None
+        # A cursor lost with a crashed server only means that its rows are sent again.
+        await connection.execute("SET synchronous_commit = off")
         await connection.add_listener(NOTIFY_CHANNEL, lambda *_: self.wake())
         row = await connection.fetchrow(SELECT_CURSOR)
         self._cursor = (row["horizon"], row["position"]) if row else (0, 0)

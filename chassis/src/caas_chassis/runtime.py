@@ -11,12 +11,12 @@ from typing import Final
 import asyncpg
 import structlog
 
-from caas_chassis import metrics, migrate, parking
+from caas_chassis import metrics, migrate, outbox, parking
 from caas_chassis.cause import Cause
 from caas_chassis.clock import BusinessClock
 from caas_chassis.consumer import Consumer
 from caas_chassis.crashpoints import crash_point
-from caas_chassis.database import TRANSIENT, Database
+from caas_chassis.database import TRANSIENT, Connection, Database
 from caas_chassis.effects import EffectWorker
 from caas_chassis.idempotency import DELETE_ANSWERS
 from caas_chassis.inbox import DELETE_SEEN
@@ -29,7 +29,7 @@ from caas_chassis.relay import Relay
 from caas_chassis.service import Service
 from caas_chassis.settings import ServiceSettings
 from caas_chassis.timers import TimerLoop
-from caas_chassis.transaction import Tx
+from caas_chassis.transaction import NOTIFY, Tx
 from caas_chassis.waiting import Changes
 
 CHASSIS_MIGRATIONS: Final = "caas_chassis.migrations"
@@ -86,6 +86,16 @@ class Runtime:
                     crash_point(f"{subjects[0]}.before_commit", subjects[1:] or ("",))
             if len(subjects) == 1:
                 crash_point(f"{subjects[0]}.after_commit")
+            await self._announce(tx, connection)
+
+    async def _announce(self, tx: Tx, connection: Connection) -> None:
+        """Wake whoever has work after a commit. Only hints: relay, waiters and workers also look by themselves."""
+        if tx.published and self.relay.leads:
+            self.relay.wake()
+        elif tx.published:
+            await connection.execute(outbox.NOTIFY)
+        if tx.changes:
+            await connection.execute(NOTIFY, sorted(tx.changes))
         for effect in tx.enqueued:
             if effect in self.effects:
                 self.effects[effect].wake()
@@ -124,6 +134,7 @@ class Runtime:
             for loop in reversed(self._loops):
                 await _stop(loop)
         await self.database.close()
+        _log.info("stopped", service=self.service.name)
 
     async def readiness(self) -> dict[str, bool]:
         """What has to be true to serve: each part and whether it makes progress."""

@@ -45,6 +45,7 @@ DELETE FROM chassis.timer WHERE (timer, key) IN (SELECT * FROM unnest($1::text[]
 """
 
 NOTIFY: Final = "SELECT pg_notify('chassis_change', key) FROM unnest($1::text[]) AS key"
+"""Sent after the commit, for the reason given at `outbox.NOTIFY`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,16 @@ class Tx:
             raise
 
     @property
+    def changes(self) -> frozenset[str]:
+        """The keys whose waiters are to be woken after the commit."""
+        return frozenset(self._changes)
+
+    @property
+    def published(self) -> bool:
+        """Whether the relay has work after the commit."""
+        return bool(self._entries)
+
+    @property
     def enqueued(self) -> frozenset[str]:
         """The effects that this transaction gave work to."""
         return frozenset(task.effect for task in self._tasks)
@@ -154,8 +165,6 @@ class Tx:
             await self._write_timers()
         if self._tasks:
             await self._write_tasks(self._tasks)
-        if self._changes:
-            await self.connection.execute(NOTIFY, sorted(self._changes))
         if self._entries:  # Last, so that the streams' locks are held for the shortest time.
             await outbox.write(self.connection, self._entries)
 
