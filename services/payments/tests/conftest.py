@@ -4,11 +4,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from caas_chassis.logs import configure_logging
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.plugin import MakeDatabase
 from caas_payments.app import service_of
 from caas_payments.domain.rules import Rules
 from services.payments.tests.in_process_gateway import InProcessGateway
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging_as_deployed() -> None:
+    """JSON lines; the library's default draws every traceback with all its variables, which takes seconds."""
+    configure_logging("payments", "INFO")
 
 
 async def migrate(url: str) -> None:

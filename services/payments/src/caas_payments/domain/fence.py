@@ -199,7 +199,8 @@ def _ground(payment: Payment, ground: VoidGround, reason: str, proof_id: UUID, n
 
 def _capture(change: Change, now: datetime) -> Change:
     payment = change.payment
-    assert payment.proof is not None and payment.delivered, "SVC-6: no capture without the proof of success"  # noqa: PT018
+    assert payment.proof is not None, "SVC-6: no capture without a proof"
+    assert payment.delivered, "SVC-6: the proof of a capture is a success"
     amount_minor = payment.intent.amount.amount_minor
     return change.moving(PaymentStatus.CAPTURING).opening(
         Operation.CAPTURE, amount_minor, now, proof_id=payment.proof.id
@@ -208,5 +209,6 @@ def _capture(change: Change, now: datetime) -> Change:
 
 def _void(change: Change, now: datetime) -> Change:
     payment = change.payment
-    assert payment.proof is not None and not payment.delivered, "the fence: no void without a ground"  # noqa: PT018
+    assert payment.proof is not None, "the fence: no void without a ground"
+    assert not payment.delivered, "the fence: what is delivered is not voided"
     return change.opening(Operation.VOID, payment.intent.amount.amount_minor, now, proof_id=payment.proof.id)
