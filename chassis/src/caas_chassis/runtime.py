@@ -92,10 +92,13 @@ class Runtime:
         """Wake whoever has work after a commit. Only hints: relay, waiters and workers also look by themselves."""
         if tx.published and self.relay.leads:
             self.relay.wake()
-        elif tx.published:
-            await connection.execute(outbox.NOTIFY)
-        if tx.changes:
-            await connection.execute(NOTIFY, sorted(tx.changes))
+        try:
+            if tx.published and not self.relay.leads:
+                await connection.execute(outbox.NOTIFY)
+            if tx.changes:
+                await connection.execute(NOTIFY, sorted(tx.changes))
+        except TRANSIENT as error:
+            _log.info("hint_not_given", error=type(error).__name__)
         for effect in tx.enqueued:
             if effect in self.effects:
                 self.effects[effect].wake()

@@ -18,6 +18,7 @@ from rich.table import Table
 from caas_chassis.embedded.errors import EmbeddedServerError
 from caas_chassis.embedded.locking import exclusive
 from caas_local.demo import play
+from caas_local.demo.actors import RequestFailed
 from caas_local.layout import PARTNERS, SERVICES, Layout
 from caas_local.platform import Platform, PlatformFailed
 from caas_local.tokens import fetch_token
@@ -129,9 +130,18 @@ def _run[T](work: Coroutine[None, None, T]) -> T:
     except KeyboardInterrupt:
         _fail("interrupted", code=130)
     except ExceptionGroup as group:
-        _fail("\n".join(str(error) for error in group.exceptions))
-    except (PlatformFailed, EmbeddedServerError) as error:
+        _fail("\n".join(_causes(group)))
+    except (PlatformFailed, EmbeddedServerError, RequestFailed, TimeoutError) as error:
         _fail(str(error))
+
+
+def _causes(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
+    """Every error of a group in a line; some, such as time-outs, have no words of their own."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _causes(error)
+        else:
+            yield f"{type(error).__name__}: {error}"
 
 
 def _say(words: str) -> None:

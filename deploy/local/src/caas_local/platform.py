@@ -26,6 +26,9 @@ from caas_local.programs import Program, environment_of, partner_programs, servi
 READY_WITHIN_S: Final = 90.0
 STOP_WITHIN_S: Final = 25.0
 _POLL_S: Final = 0.1
+UNTIL_POWER_FAILS: Final = {"fsync": "off", "full_page_writes": "off"}
+"""For platforms that end with the process that started them: they survive the death of any process, and a
+machine's power is not part of a demonstration. `up` keeps PostgreSQL's own settings."""
 
 type Say = Callable[[str], None]
 
@@ -53,7 +56,8 @@ class Platform:
         self._temporary = temporary
         self._extra = extra_environment or {}
         self._kafka = EmbeddedKafka(layout.folder("kafka"), cache_dir=cache_dir() / "kafka", progress=say)
-        self._postgres = EmbeddedPostgres(layout.folder("postgres"), progress=say)
+        settings = UNTIL_POWER_FAILS if temporary else {}
+        self._postgres = EmbeddedPostgres(layout.folder("postgres"), settings=settings, progress=say)
         self._processes: dict[str, ServerProcess] = {}
         self._programs: dict[str, Program] = {}
         self.bootstrap_servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")

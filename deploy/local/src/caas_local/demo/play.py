@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors
@@ -47,7 +47,13 @@ async def play(folder: Path, purchases: int, *, keep: bool) -> Report:
     )  # fmt: skip
     with progress:
         starting = progress.add_task("starting", total=None)
-        platform = Platform(layout, lambda words: progress.update(starting, description=words), temporary=not keep)
+
+        def say(words: str) -> None:
+            progress.update(starting, description=words)
+            if not progress.console.is_terminal:
+                progress.console.print(words)
+
+        platform = Platform(layout, say, temporary=not keep)
         try:
             await platform.start()
             progress.update(starting, description="platform is ready", total=1, completed=1)
@@ -75,7 +81,7 @@ class _Play:
         try:
             async with httpx.AsyncClient(timeout=30.0, limits=limits) as client:
                 actors = Actors(self._layout, client)
-                registering = self._progress.add_task("registering customers and cars", total=len(sales))
+                registering = self._begin("registering customers and cars", total=len(sales))
                 await actors.register(sales, lambda: self._progress.advance(registering))
                 await databases.until_quiet(QUIET_WITHIN_S)
                 sold = await self._sell(sales, actors)
@@ -91,8 +97,14 @@ class _Play:
         finally:
             await databases.close()
 
+    def _begin(self, act: str, *, total: int) -> TaskID:
+        """A new act: a bar for a terminal, a line for a log."""
+        if not self._progress.console.is_terminal:
+            self._progress.console.print(f"{act} ({total})")
+        return self._progress.add_task(act, total=total)
+
     async def _sell(self, sales: list[Sale], actors: Actors) -> dict[str, Sale]:
-        selling = self._progress.add_task("selling services", total=len(sales))
+        selling = self._begin("selling services", total=len(sales))
         sold: dict[str, Sale] = {}
 
         async def sell(sale: Sale) -> None:
@@ -112,7 +124,7 @@ class _Play:
 
     async def _until_decided(self, sold: Mapping[str, Sale], databases: Databases, ignore: set[str]) -> None:
         expected = [i for i, sale in sold.items() if sale.scenario.behaviour not in ignore]
-        deciding = self._progress.add_task("activating and charging", total=len(expected))
+        deciding = self._begin("activating and charging", total=len(expected))
         deadline = asyncio.get_running_loop().time() + OUTCOMES_WITHIN_S
         while True:
             status = {row["id"]: row["status"] for row in await databases.rows("orders", db.STATUSES)}
@@ -132,7 +144,7 @@ class _Play:
         await self._until_decided(sold, databases, ignore=set())
         self._platform.move_clock(timedelta(hours=3))
         late = sum(1 for sale in sold.values() if sale.scenario.behaviour == "late_ack")
-        undoing = self._progress.add_task("undoing late activations", total=late)
+        undoing = self._begin("undoing late activations", total=late)
         deadline = asyncio.get_running_loop().time() + OUTCOMES_WITHIN_S
         while (undone := await databases.number("ota", db.LATE_DEACTIVATED)) < late:
             self._progress.update(undoing, completed=undone)
@@ -145,7 +157,7 @@ class _Play:
     async def _settle(self, actors: Actors, databases: Databases) -> dict[str, Any]:
         """Days pass: most money arrives, some late, some is taken back; each time the feed is reconciled."""
         days = (4, 6, 6)
-        settling = self._progress.add_task("days pass, reconciling", total=len(days))
+        settling = self._begin("days pass, reconciling", total=len(days))
         report: dict[str, Any] = {}
         for number in days:
             self._platform.move_clock(timedelta(days=number))
