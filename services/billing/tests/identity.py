@@ -32,7 +32,7 @@ class IdentityProvider:
             "roles": list(roles),
             "iss": ISSUER,
             "aud": AUDIENCE,
-            "exp": datetime.now(UTC) + timedelta(minutes=5),
+            "exp": datetime.now(UTC) + timedelta(hours=5),
         }
         token = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": "test"})
         return {"Authorization": f"Bearer {token}"}

@@ -23,7 +23,7 @@ KEY: Final = ec.generate_private_key(ec.SECP256R1())
 
 
 def as_caller(subject: str, *roles: str) -> dict[str, str]:
-    expires_at = datetime.now(UTC) + timedelta(minutes=5)
+    expires_at = datetime.now(UTC) + timedelta(hours=5)
     claims = {"sub": subject, "roles": list(roles), "iss": ISSUER, "aud": "caas", "exp": expires_at}
     return {"Authorization": f"Bearer {jwt.encode(claims, KEY, algorithm='ES256', headers={'kid': 'test'})}"}
 

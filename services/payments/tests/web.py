@@ -31,7 +31,7 @@ def a_token(subject: str, *roles: str) -> dict[str, str]:
         "sub": subject,
         "roles": list(roles),
         "iat": datetime.now(UTC),
-        "exp": datetime.now(UTC) + timedelta(minutes=5),
+        "exp": datetime.now(UTC) + timedelta(hours=5),
     }
     token = jwt.encode(claims, _KEY, algorithm="ES256", headers={"kid": "test"})
     return {"Authorization": f"Bearer {token}"}

@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or []:
-            print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+            print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
 
     @override
     @contextlib.contextmanager

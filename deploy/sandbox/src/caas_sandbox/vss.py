@@ -48,9 +48,7 @@ class MaintenanceBooks:
         self._database = sqlite3.connect(file, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS vehicles (vehicle_id TEXT PRIMARY KEY, state TEXT NOT NULL)"
-        )
+        self._database.execute("CREATE TABLE IF NOT EXISTS vehicles (vehicle_id TEXT PRIMARY KEY, state TEXT NOT NULL)")
 
     def put(self, vehicle_id: str, state: State) -> None:
         """Sets the vehicle's state."""
@@ -58,9 +56,7 @@ class MaintenanceBooks:
 
     def get(self, vehicle_id: str) -> State | None:
         """The vehicle's state, or None when it is unknown."""
-        row = self._database.execute(
-            "SELECT state FROM vehicles WHERE vehicle_id = ?", (vehicle_id,)
-        ).fetchone()
+        row = self._database.execute("SELECT state FROM vehicles WHERE vehicle_id = ?", (vehicle_id,)).fetchone()
         return State(row[0]) if row else None
 
 

@@ -23,7 +23,7 @@ API_KEY = "sandbox-key"
 WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0zMi1ieXRlcyE="
 HANG_S = 0.4
 PENDING_S = 0.3
-DEADLINE_S = 15.0
+DEADLINE_S = 45.0
 DAY_S = 24 * 3600
 
 
@@ -219,9 +219,7 @@ class Gateway:
     def void(self, transaction: dict[str, Any], key: str | None = None) -> httpx.Response:
         return self.post(f"/transactions/{transaction['id']}/void", {}, key)
 
-    def refund(
-        self, transaction: dict[str, Any], amount_minor: int, key: str | None = None
-    ) -> httpx.Response:
+    def refund(self, transaction: dict[str, Any], amount_minor: int, key: str | None = None) -> httpx.Response:
         body = {"amount_minor": amount_minor, "reference": a_reference("refund")}
         return self.post(f"/transactions/{transaction['id']}/refund", body, key)
 

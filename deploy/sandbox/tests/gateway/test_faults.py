@@ -31,9 +31,7 @@ def test_a_fault_with_an_answer(gateway: Gateway, kind: str, status: int, booked
     assert len(gateway.of_reference(reference)) == 1
 
 
-@pytest.mark.parametrize(
-    ("kind", "booked"), [("timeout_before", 0), ("outage", 0), ("timeout_after", 1), ("half", 1)]
-)
+@pytest.mark.parametrize(("kind", "booked"), [("timeout_before", 0), ("outage", 0), ("timeout_after", 1), ("half", 1)])
 def test_a_fault_without_a_whole_answer(gateway: Gateway, kind: str, booked: int) -> None:
     reference = a_reference()
     gateway.add_fault(kind=kind, operation="authorize", reference=reference)

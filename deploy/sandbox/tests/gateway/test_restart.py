@@ -75,14 +75,11 @@ def test_a_kill_in_the_middle_of_load_loses_and_doubles_nothing(own_gateway: Gat
     kept = {found["id"]: found for found in own_gateway.books()}
     assert all(kept[told["id"]]["captured_minor"] == told["captured_minor"] for told in answered)
     assert all(
-        [effect["operation"] for effect in found["effects"]] == ["authorize", "capture"]
-        for found in kept.values()
+        [effect["operation"] for effect in found["effects"]] == ["authorize", "capture"] for found in kept.values()
     )
 
 
-def test_what_was_pending_is_decided_after_a_restart(
-    own_gateway: Gateway, own_receiver: WebhookReceiver
-) -> None:
+def test_what_was_pending_is_decided_after_a_restart(own_gateway: Gateway, own_receiver: WebhookReceiver) -> None:
     pending = own_gateway.a_hold("tok_pending")
     own_gateway.kill()
     own_gateway.start()

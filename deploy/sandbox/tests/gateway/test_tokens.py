@@ -30,9 +30,7 @@ def test_a_sale_is_captured_at_once(gateway: Gateway) -> None:
         ("tok_declined:customer-7", "card_declined"),
     ],
 )
-def test_a_decline_is_402_with_the_declined_transaction(
-    gateway: Gateway, payment_method: str, code: str
-) -> None:
+def test_a_decline_is_402_with_the_declined_transaction(gateway: Gateway, payment_method: str, code: str) -> None:
     answer = gateway.authorize(payment_method)
 
     assert answer.status_code == 402
@@ -86,9 +84,7 @@ def test_a_timeout_keeps_the_connection_open_for_a_while(gateway: Gateway) -> No
 def test_503_twice_works_the_third_time(gateway: Gateway) -> None:
     reference = a_reference()
 
-    statuses = [
-        gateway.authorize("tok_503_twice", reference=reference, key=reference).status_code for _ in range(4)
-    ]
+    statuses = [gateway.authorize("tok_503_twice", reference=reference, key=reference).status_code for _ in range(4)]
 
     assert statuses == [503, 503, 201, 201]
     assert len(gateway.of_reference(reference)) == 1
@@ -113,9 +109,7 @@ def test_a_pending_sale_is_captured_later(gateway: Gateway, receiver: WebhookRec
     assert (told["status"], told["captured_minor"]) == ("captured", 1000)
 
 
-def test_pending_declined_is_declined_later_with_a_webhook(
-    gateway: Gateway, receiver: WebhookReceiver
-) -> None:
+def test_pending_declined_is_declined_later_with_a_webhook(gateway: Gateway, receiver: WebhookReceiver) -> None:
     pending = gateway.a_hold("tok_pending_declined")
 
     told = receiver.wait_for("transaction.declined", pending["reference"])
@@ -123,9 +117,7 @@ def test_pending_declined_is_declined_later_with_a_webhook(
     assert (told["status"], told["decline_code"]) == ("declined", "card_declined")
 
 
-def test_a_capture_that_fails_fails_for_good_and_can_be_voided(
-    gateway: Gateway, receiver: WebhookReceiver
-) -> None:
+def test_a_capture_that_fails_fails_for_good_and_can_be_voided(gateway: Gateway, receiver: WebhookReceiver) -> None:
     hold = gateway.a_hold("tok_capture_fails")
 
     answers = [gateway.capture(hold) for _ in range(2)]
@@ -147,9 +139,7 @@ def test_a_sale_whose_capture_fails_is_declined(gateway: Gateway) -> None:
     assert (answer.json()["status"], answer.json()["decline_code"]) == ("declined", "capture_failed")
 
 
-def test_tokens_settle_whole_half_late_or_are_charged_back(
-    own_gateway: Gateway, own_receiver: WebhookReceiver
-) -> None:
+def test_tokens_settle_whole_half_late_or_are_charged_back(own_gateway: Gateway, own_receiver: WebhookReceiver) -> None:
     whole = own_gateway.a_captured()
     half = own_gateway.a_captured("tok_settles_partially", amount_minor=2001)
     late = own_gateway.a_captured("tok_settles_late")

@@ -63,9 +63,7 @@ def test_a_hold_expires_by_the_business_clock(own_gateway: Gateway, own_receiver
     assert [effect["operation"] for effect in own_gateway.books()[0]["effects"]] == ["authorize", "expire"]
 
 
-def test_a_hold_that_nobody_asks_about_expires_too(
-    own_gateway: Gateway, own_receiver: WebhookReceiver
-) -> None:
+def test_a_hold_that_nobody_asks_about_expires_too(own_gateway: Gateway, own_receiver: WebhookReceiver) -> None:
     hold = own_gateway.a_hold()
 
     own_gateway.move_clock(days=11)

@@ -34,9 +34,7 @@ def test_the_signature_has_real_time_though_business_time_was_moved(
     assert Webhook(WEBHOOK_SECRET).verify(delivery.body, delivery.headers)["data"] == hold
 
 
-def test_a_failed_delivery_is_repeated_under_the_same_id(
-    own_gateway: Gateway, own_receiver: WebhookReceiver
-) -> None:
+def test_a_failed_delivery_is_repeated_under_the_same_id(own_gateway: Gateway, own_receiver: WebhookReceiver) -> None:
     own_receiver.failures = 3
     hold = own_gateway.a_hold()
 
@@ -48,9 +46,7 @@ def test_a_failed_delivery_is_repeated_under_the_same_id(
     assert counts == {"pending": 0, "delivered": 1, "given_up": 0}
 
 
-def test_nothing_is_lost_while_receiver_and_sender_are_down(
-    own_receiver: WebhookReceiver, tmp_path: Path
-) -> None:
+def test_nothing_is_lost_while_receiver_and_sender_are_down(own_receiver: WebhookReceiver, tmp_path: Path) -> None:
     own_receiver.failures = 10**6
     with Gateway(tmp_path, own_receiver.url).running() as gateway:
         holds = [gateway.a_hold() for _ in range(40)]

@@ -58,9 +58,7 @@ def test_the_answer_says_how_long_the_token_lasts(identity: httpx.Client) -> Non
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 90)
 
 
-@pytest.mark.parametrize(
-    "changes", [{"roles": ["king"]}, {"roles": []}, {"subject": ""}, {"ttl_s": 0}, {"ttl_s": -5}]
-)
+@pytest.mark.parametrize("changes", [{"roles": ["king"]}, {"roles": []}, {"subject": ""}, {"ttl_s": 0}, {"ttl_s": -5}])
 def test_what_is_no_request_gets_no_token(identity: httpx.Client, changes: dict[str, Any]) -> None:
     answer = identity.post("/token", json={"subject": "s", "roles": ["customer"]} | changes)
     assert answer.status_code == 422

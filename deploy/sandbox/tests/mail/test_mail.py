@@ -43,9 +43,7 @@ def mail(start_partner: StartPartner, tmp_path_factory: pytest.TempPathFactory) 
     return Mail(start_partner, tmp_path_factory.mktemp("mail"))
 
 
-def a_message(
-    to: str, *, subject: str = "Your seats are warm", text: str = "Hola,\nya está.\n"
-) -> EmailMessage:
+def a_message(to: str, *, subject: str = "Your seats are warm", text: str = "Hola,\nya está.\n") -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "caas@example.com", to, subject
     message["Message-ID"] = f"<{uuid4()}@example.com>"

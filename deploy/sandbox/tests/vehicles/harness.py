@@ -134,9 +134,7 @@ class Ota:
         self._client.loop_start()
         if subscribe:
             wait_until(self._client.is_connected, "the connection")
-            self._client.subscribe(
-                [(f"caas/vehicles/+/{what}", 1) for what in ("acknowledgements", "reported")]
-            )
+            self._client.subscribe([(f"caas/vehicles/+/{what}", 1) for what in ("acknowledgements", "reported")])
             assert subscribed.wait(DEADLINE_S), "the subscription was not confirmed"
 
     def _try_connect(self) -> bool:

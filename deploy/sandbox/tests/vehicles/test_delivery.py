@@ -43,14 +43,10 @@ def test_a_second_connection_takes_the_session_over(vehicles: Vehicles) -> None:
     second.disconnect()
 
 
-def test_the_configuration_is_retained_for_whoever_subscribes_later(
-    vehicles: Vehicles, ota: Ota
-) -> None:  # OTA-5
+def test_the_configuration_is_retained_for_whoever_subscribes_later(vehicles: Vehicles, ota: Ota) -> None:  # OTA-5
     vehicle_id = vehicles.register()
     applied = ota.ask(vehicle_id)
-    wait_until(
-        lambda: ota.reports.get(vehicle_id, (0, {"configuration": {}}))[1]["configuration"], "the report"
-    )
+    wait_until(lambda: ota.reports.get(vehicle_id, (0, {"configuration": {}}))[1]["configuration"], "the report")
     late = Ota(vehicles.mqtt_port)
     wait_until(lambda: vehicle_id in late.reports, "the retained report")
     retained, report = late.reports[vehicle_id]
@@ -79,9 +75,7 @@ def test_a_killed_process_remembers_what_it_applied(own_vehicles: Vehicles, own_
     again.disconnect()
 
 
-def test_a_process_killed_before_the_result_gives_it_after_the_restart(
-    own_vehicles: Vehicles, own_ota: Ota
-) -> None:
+def test_a_process_killed_before_the_result_gives_it_after_the_restart(own_vehicles: Vehicles, own_ota: Ota) -> None:
     vehicle_id = own_vehicles.register(delay_ms=1500)
     command = own_ota.send(own_ota.command(vehicle_id))
     own_ota.received(command)
@@ -113,9 +107,7 @@ def test_vehicles_can_live_on_an_outside_broker(
     vehicles: Vehicles, start_partner: StartPartner, tmp_path: Path, ota: Ota
 ) -> None:
     # The broker of the shared process plays the outside one.
-    guest = Vehicles(
-        start_partner, tmp_path, "--no-broker", "--client-id", "guests", mqtt_port=vehicles.mqtt_port
-    )
+    guest = Vehicles(start_partner, tmp_path, "--no-broker", "--client-id", "guests", mqtt_port=vehicles.mqtt_port)
     vehicle_id = guest.register()
     assert ota.ask(vehicle_id)["status"] == "applied"
     guest.kill()

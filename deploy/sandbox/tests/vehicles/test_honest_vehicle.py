@@ -39,9 +39,7 @@ def test_every_acknowledgement_carries_a_signature_of_the_vehicle(vehicles: Vehi
         ("nonce", "x"),
     ],
 )
-def test_a_changed_acknowledgement_does_not_verify(
-    vehicles: Vehicles, ota: Ota, field: str, value: object
-) -> None:
+def test_a_changed_acknowledgement_does_not_verify(vehicles: Vehicles, ota: Ota, field: str, value: object) -> None:
     vehicle_id = vehicles.register()
     applied = ota.ask(vehicle_id)
     with pytest.raises(InvalidSignature):
@@ -67,9 +65,7 @@ def test_a_repeated_command_gets_the_same_acknowledgement_and_changes_nothing(
     assert vehicles.seen(vehicle_id)["commands"] == 2
 
 
-def test_another_command_for_an_applied_activation_answers_with_the_first_time(
-    vehicles: Vehicles, ota: Ota
-) -> None:
+def test_another_command_for_an_applied_activation_answers_with_the_first_time(vehicles: Vehicles, ota: Ota) -> None:
     vehicle_id = vehicles.register()
     first = ota.ask(vehicle_id)
     again = ota.ask(vehicle_id, activation_id=first["activation_id"])
@@ -123,9 +119,7 @@ def test_a_cancel_of_an_applied_activation_says_when_it_was_applied(vehicles: Ve
     assert vehicles.seen(vehicle_id)["configuration"] == applied["configuration"]
 
 
-def test_a_deactivation_takes_the_service_out_and_leaves_the_others(
-    vehicles: Vehicles, ota: Ota
-) -> None:  # OTA-4
+def test_a_deactivation_takes_the_service_out_and_leaves_the_others(vehicles: Vehicles, ota: Ota) -> None:  # OTA-4
     vehicle_id = vehicles.register()
     heated = ota.ask(vehicle_id)
     ota.ask(vehicle_id, service_code="light", configuration={"light": "blue"})

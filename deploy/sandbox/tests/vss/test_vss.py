@@ -87,9 +87,7 @@ def test_a_state_that_does_not_exist_is_refused(vss: httpx.Client) -> None:
     assert vss.put("/vehicles/v", json={"state": "broken"}).status_code == 422
 
 
-def test_states_survive_a_kill_and_dates_follow_business_time(
-    start_partner: StartPartner, tmp_path: Path
-) -> None:
+def test_states_survive_a_kill_and_dates_follow_business_time(start_partner: StartPartner, tmp_path: Path) -> None:
     process, http = start_partner("vss", tmp_path, *ARGUMENTS)
     vehicle_id = a_vehicle(http, "overdue")
     process.kill()

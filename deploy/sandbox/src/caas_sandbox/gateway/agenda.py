@@ -107,9 +107,7 @@ class Agenda:
         amount_minor = found.captured_minor - found.refunded_minor
         if amount_minor == 0:
             return []
-        self.store.insert_effect(
-            found.id, Effect(operation="chargeback", amount_minor=amount_minor, at=opened_at)
-        )
+        self.store.insert_effect(found.id, Effect(operation="chargeback", amount_minor=amount_minor, at=opened_at))
         chargeback = {
             "id": f"cb_{uuid4().hex}",
             "transaction_id": found.id,

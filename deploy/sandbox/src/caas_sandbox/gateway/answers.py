@@ -36,9 +36,7 @@ class _HalfAnswer(Response):
 def response_of(answer: Answer) -> Response:
     """The answer as it is meant."""
     headers = {"idempotency-replayed": "true"} if answer.replayed else None
-    return Response(
-        json.dumps(answer.body), status_code=answer.status, media_type=answer.media_type, headers=headers
-    )
+    return Response(json.dumps(answer.body), status_code=answer.status, media_type=answer.media_type, headers=headers)
 
 
 def response_instead(fault: Fault, hang_s: float) -> Response:

@@ -61,11 +61,7 @@ async def _answer_invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [{"field": _field(found["loc"]), "message": found["msg"]} for found in error.errors()]
-    code = (
-        "card_number"
-        if any(found["type"] == "card_number" for found in error.errors())
-        else "invalid_request"
-    )
+    code = "card_number" if any(found["type"] == "card_number" for found in error.errors()) else "invalid_request"
     problem = InvalidRequest(code, "the request is not valid; see errors")
     body = json.dumps({**problem.body(), "errors": errors})
     return Response(body, status_code=problem.status, media_type=PROBLEM_JSON)

@@ -134,9 +134,7 @@ class Books:
         self._store.insert_due(
             Due(timeline=Timeline.REAL, due_at=due_at, task=Task.DECIDE_PENDING, transaction_id=new.id)
         )
-        effect = Effect(
-            operation="accept", amount_minor=new.amount_minor, at=new.created_at, idempotency_key=key
-        )
+        effect = Effect(operation="accept", amount_minor=new.amount_minor, at=new.created_at, idempotency_key=key)
         self._store.insert_effect(new.id, effect)
         return new
 
@@ -149,9 +147,7 @@ class Books:
         )
         return self._book(found.decline(code), effect)
 
-    def _book_authorization(
-        self, found: Transaction, token: Token, now: datetime, key: str | None
-    ) -> Transaction:
+    def _book_authorization(self, found: Transaction, token: Token, now: datetime, key: str | None) -> Transaction:
         effect = Effect(operation="authorize", amount_minor=found.amount_minor, at=now, idempotency_key=key)
         authorized = self._book(found.authorize(now), effect)
         if authorized.sale:
@@ -178,9 +174,7 @@ class Books:
             self._book(failed, effect)
         return problem_answer(CaptureFailed("capture_failed", "the capture was refused, for good"))
 
-    def _book_capture(
-        self, found: Transaction, token: Token, amount_minor: int, key: str | None
-    ) -> Transaction:
+    def _book_capture(self, found: Transaction, token: Token, amount_minor: int, key: str | None) -> Transaction:
         now = self._clock.now()
         effect = Effect(operation="capture", amount_minor=amount_minor, at=now, idempotency_key=key)
         captured = self._book(found.capture(amount_minor), effect)
@@ -196,9 +190,7 @@ class Books:
 
     def _void(self, transaction_id: str, key: str) -> Answer:
         found = self._stored(transaction_id)
-        effect = Effect(
-            operation="void", amount_minor=found.amount_minor, at=self._clock.now(), idempotency_key=key
-        )
+        effect = Effect(operation="void", amount_minor=found.amount_minor, at=self._clock.now(), idempotency_key=key)
         return Answer(status=200, body=self._book(found.void(), effect).as_json())
 
     def _refund(self, transaction_id: str, request: RefundRequest, key: str) -> Answer:

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457's own word
+class Problem(Exception):
     """An answer that says no; never holds a payment method or anything else that could be a card number."""
 
     status: ClassVar[int] = 400

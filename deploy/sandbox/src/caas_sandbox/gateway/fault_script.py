@@ -21,7 +21,7 @@ class FaultScript:
             " VALUES (:kind, :operation, :reference, :times, :retry_after_s, :fired)",
             fault.as_json(),
         )
-        assert cursor.lastrowid is not None  # noqa: S101 - SQLite sets it after each INSERT
+        assert cursor.lastrowid is not None
         self._faults[cursor.lastrowid] = fault
 
     def clear(self) -> None:

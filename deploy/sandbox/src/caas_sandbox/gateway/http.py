@@ -63,9 +63,7 @@ class GatewayApi:
         fault = self._fault_of(Operation.CAPTURE, transaction_id)
         return self._respond(fault, lambda: self._books.capture(transaction_id, request, intent))
 
-    async def _void(
-        self, transaction_id: str, key: IdempotencyKey, request: VoidRequest | None = None
-    ) -> Response:
+    async def _void(self, transaction_id: str, key: IdempotencyKey, request: VoidRequest | None = None) -> Response:
         intent = _intent(key, f"{transaction_id}/void", request or VoidRequest())
         fault = self._fault_of(Operation.VOID, transaction_id)
         return self._respond(fault, lambda: self._books.void(transaction_id, intent))
@@ -77,13 +75,9 @@ class GatewayApi:
 
     async def _find(self, transaction_id: str) -> Response:
         fault = self._fault_of(Operation.LOOKUP, transaction_id)
-        return self._respond(
-            fault, lambda: Answer(status=200, body=self._books.find(transaction_id).as_json())
-        )
+        return self._respond(fault, lambda: Answer(status=200, body=self._books.find(transaction_id).as_json()))
 
-    async def _find_by_reference(
-        self, reference: Annotated[str, Query(min_length=1, max_length=200)]
-    ) -> Response:
+    async def _find_by_reference(self, reference: Annotated[str, Query(min_length=1, max_length=200)]) -> Response:
         fault = self._script.take(Operation.LOOKUP, reference)
 
         def find() -> Answer:

@@ -51,9 +51,7 @@ class StoredAnswers:
             self._store(key, fingerprint, answer)
             return answer
         if row["fingerprint"] != fingerprint:
-            raise IdempotencyConflict(
-                "idempotency_conflict", "this Idempotency-Key belongs to another request"
-            )
+            raise IdempotencyConflict("idempotency_conflict", "this Idempotency-Key belongs to another request")
         body = json.loads(row["body"])
         return Answer(status=row["status"], body=body, media_type=row["media_type"], replayed=True)
 

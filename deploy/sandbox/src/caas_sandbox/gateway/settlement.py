@@ -76,9 +76,7 @@ def capture_line(transaction: Transaction, gross_minor: int, settled_on: date) -
     return _line(transaction, LineKind.CAPTURE, gross_minor, capture_fee_minor(gross_minor), settled_on)
 
 
-def refund_line(
-    transaction: Transaction, amount_minor: int, refund_reference: str, settled_on: date
-) -> SettlementLine:
+def refund_line(transaction: Transaction, amount_minor: int, refund_reference: str, settled_on: date) -> SettlementLine:
     """The line of one refund; the fee of the capture is not given back."""
     return _line(transaction, LineKind.REFUND, -amount_minor, 0, settled_on, refund_reference)
 

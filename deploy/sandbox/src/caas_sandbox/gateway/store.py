@@ -83,9 +83,7 @@ class Store:
 
     def transaction(self, transaction_id: str) -> Transaction | None:
         """The transaction with that id."""
-        row = self._connection.execute(
-            "SELECT * FROM transactions WHERE id = ?", (transaction_id,)
-        ).fetchone()
+        row = self._connection.execute("SELECT * FROM transactions WHERE id = ?", (transaction_id,)).fetchone()
         return _transaction(row) if row else None
 
     def transactions_of(self, reference: str) -> list[Transaction]:

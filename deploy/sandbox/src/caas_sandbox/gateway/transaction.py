@@ -1,21 +1,4 @@
-"""The gateway's transaction and its state machine; refunds never pass captures, captures never pass holds.
-
-```mermaid
-stateDiagram-v2
-    [*] --> pending
-    [*] --> authorized
-    [*] --> declined
-    pending --> authorized
-    pending --> declined
-    authorized --> captured
-    authorized --> voided
-    authorized --> expired
-    captured --> partially_refunded
-    captured --> refunded
-    partially_refunded --> partially_refunded
-    partially_refunded --> refunded
-```
-"""
+"""The gateway's transaction and its state machine; refunds never pass captures, captures never pass holds."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -78,9 +61,7 @@ class Transaction:
         """Takes all or part of the hold, once; the rest of the hold is released."""
         self._require_open_hold()
         if amount_minor > self.amount_minor:
-            raise StateForbids(
-                "amount_too_large", f"the hold is of {self.amount_minor}, not of {amount_minor}"
-            )
+            raise StateForbids("amount_too_large", f"the hold is of {self.amount_minor}, not of {amount_minor}")
         return replace(self, status=Status.CAPTURED, captured_minor=amount_minor)
 
     def fail_capture(self) -> Self:

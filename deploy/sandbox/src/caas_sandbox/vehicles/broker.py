@@ -67,9 +67,7 @@ class _Redelivery:
     running: set[asyncio.Task[OutgoingApplicationMessage]] = field(default_factory=set)
 
     def start(self, handler: BrokerProtocolHandler, message: ApplicationMessage) -> None:
-        task = asyncio.ensure_future(
-            handler.mqtt_publish(message.topic, message.data or b"", QOS_1, retain=False)
-        )
+        task = asyncio.ensure_future(handler.mqtt_publish(message.topic, message.data or b"", QOS_1, retain=False))
         self.running.add(task)
         task.add_done_callback(self._finished)
 
@@ -87,9 +85,7 @@ class KeepingBroker(Broker):
         super().__init__(config)
         self._redelivery = _Redelivery()
 
-    def deliver_again(
-        self, session: Session, message: ApplicationMessage, handler: BrokerProtocolHandler
-    ) -> None:
+    def deliver_again(self, session: Session, message: ApplicationMessage, handler: BrokerProtocolHandler) -> None:
         """Sends an unconfirmed message over the session's current connection, or keeps it for the next."""
         if session.clean_session:
             return

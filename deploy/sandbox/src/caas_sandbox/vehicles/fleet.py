@@ -146,9 +146,7 @@ class Fleet:
             self._receive(command, vehicle.behaviour)
             self.books.send_again(command)
 
-    def _keep(
-        self, command: Command, vehicle: Vehicle, *, topic: str, payload: bytes, withheld: bool
-    ) -> None:
+    def _keep(self, command: Command, vehicle: Vehicle, *, topic: str, payload: bytes, withheld: bool) -> None:
         activation = self.books.open_activation(command)
         is_stale = vehicle.highest_counter is not None and command.counter < vehicle.highest_counter
         self.books.keep_command(
@@ -180,9 +178,7 @@ class Fleet:
             self.books.report_due(command.vehicle_id)
         self.books.decided(command, self._answer(command, vehicle.behaviour, before, decision))
 
-    def _answer(
-        self, command: Command, behaviour: Behaviour, before: Activation, decision: Decision
-    ) -> Answer:
+    def _answer(self, command: Command, behaviour: Behaviour, before: Activation, decision: Decision) -> Answer:
         acknowledgement = self._acknowledge(
             command,
             decision.status,

@@ -118,6 +118,4 @@ class Link:
 
 
 async def _publish(client: aiomqtt.Client, publication: Publication) -> None:
-    await client.publish(
-        publication.topic, publication.payload, qos=_QOS_AT_LEAST_ONCE, retain=publication.retain
-    )
+    await client.publish(publication.topic, publication.payload, qos=_QOS_AT_LEAST_ONCE, retain=publication.retain)

@@ -109,9 +109,7 @@ class VehicleBooks:
     def key(self, vehicle_id: str) -> Ed25519PrivateKey:
         """The vehicle's private key; raises LookupError for an unknown vehicle."""
         if vehicle_id not in self._keys:
-            row = self._database.execute(
-                "SELECT key_seed FROM vehicles WHERE vehicle_id = ?", (vehicle_id,)
-            ).fetchone()
+            row = self._database.execute("SELECT key_seed FROM vehicles WHERE vehicle_id = ?", (vehicle_id,)).fetchone()
             if row is None:
                 raise LookupError(f"no vehicle {vehicle_id!r}")
             self._keys[vehicle_id] = Ed25519PrivateKey.from_private_bytes(row[0])
@@ -187,9 +185,7 @@ class VehicleBooks:
 
     def reports_due(self, limit: int) -> list[str]:
         """Vehicles whose configuration is to be reported."""
-        rows = self._database.execute(
-            "SELECT vehicle_id FROM vehicles WHERE report_due = 1 LIMIT ?", (limit,)
-        )
+        rows = self._database.execute("SELECT vehicle_id FROM vehicles WHERE report_due = 1 LIMIT ?", (limit,))
         return [row[0] for row in rows]
 
     def reported(self, vehicle_ids: list[str]) -> None:
@@ -237,21 +233,16 @@ class VehicleBooks:
 
     def next_due_s(self) -> float | None:
         """Seconds until the next waiting command is due, or None when none waits."""
-        (due_ns,) = self._database.execute(
-            "SELECT min(due_ns) FROM commands WHERE state = 'waiting'"
-        ).fetchone()
+        (due_ns,) = self._database.execute("SELECT min(due_ns) FROM commands WHERE state = 'waiting'").fetchone()
         return None if due_ns is None else max(0, due_ns - time.time_ns()) / 1_000_000_000
 
     def take_withheld(self, vehicle_id: str) -> list[tuple[str, bytes]]:
         """Takes out, in order, what a silent vehicle left unanswered (topic and payload)."""
         rows = self._database.execute(
-            "SELECT topic, payload FROM commands WHERE vehicle_id = ? AND state = 'withheld'"
-            " ORDER BY command_number",
+            "SELECT topic, payload FROM commands WHERE vehicle_id = ? AND state = 'withheld' ORDER BY command_number",
             (vehicle_id,),
         ).fetchall()
-        self._database.execute(
-            "DELETE FROM commands WHERE vehicle_id = ? AND state = 'withheld'", (vehicle_id,)
-        )
+        self._database.execute("DELETE FROM commands WHERE vehicle_id = ? AND state = 'withheld'", (vehicle_id,))
         return [(row[0], row[1]) for row in rows]
 
     def decided(self, command: Command, answer: Answer) -> None:
@@ -279,9 +270,7 @@ class VehicleBooks:
 
     def release_late(self, now: datetime) -> None:
         """Lets the answers leave that were late on purpose and whose business time has passed."""
-        self._database.execute(
-            "UPDATE commands SET release_after = NULL WHERE release_after < ?", (rfc3339(now),)
-        )
+        self._database.execute("UPDATE commands SET release_after = NULL WHERE release_after < ?", (rfc3339(now),))
 
     def release_late_of(self, vehicle_id: str) -> None:
         """Lets every late answer of one vehicle leave now."""
@@ -295,9 +284,7 @@ class VehicleBooks:
             " WHERE to_send > 0 AND release_after IS NULL ORDER BY command_number LIMIT ?",
             (limit,),
         )
-        return [
-            Unsent(row[0], row[1], row[2], row[3], bool(row[4]), row[5], Behaviour(row[6])) for row in rows
-        ]
+        return [Unsent(row[0], row[1], row[2], row[3], bool(row[4]), row[5], Behaviour(row[6])) for row in rows]
 
     def sent(self, acknowledgements: list[Unsent], at_ns: int) -> None:
         """The broker has these; the first final one ends the vehicle's own time for its activation."""
@@ -306,8 +293,7 @@ class VehicleBooks:
             [(one.times, one.command_number) for one in acknowledgements],
         )
         self._database.executemany(
-            "UPDATE activations SET result_ns = ?"
-            " WHERE vehicle_id = ? AND activation_id = ? AND result_ns IS NULL",
+            "UPDATE activations SET result_ns = ? WHERE vehicle_id = ? AND activation_id = ? AND result_ns IS NULL",
             [(at_ns, one.vehicle_id, one.activation_id) for one in acknowledgements if one.is_final],
         )
 
