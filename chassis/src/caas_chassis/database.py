@@ -74,6 +74,7 @@ class Database:
                     timeout=CONNECT_TIMEOUT_S,
                     command_timeout=COMMAND_TIMEOUT_S,
                     max_inactive_connection_lifetime=300,
+                    reset=_keep_session,
                     server_settings={**_SERVER_SETTINGS, "application_name": self._application},
                 )
 
@@ -116,3 +117,11 @@ class Database:
             command_timeout=COMMAND_TIMEOUT_S,
             server_settings={**_SERVER_SETTINGS, "application_name": f"{self._application}-dedicated"},
         )
+
+
+async def _keep_session(_: Connection) -> None:
+    """Nothing to undo: work on pooled connections is transactions only (an open one is rolled back before this).
+
+    Session locks and LISTEN are for `dedicated` connections. The driver's default asks the server to forget them
+    after every use, one round trip more for each transaction.
+    """
