@@ -118,7 +118,8 @@ async def test_killed_at_every_point_it_goes_on(make_database: MakeDatabase, bro
         await eventually_equal(sorted(f"V-{n}" for n in given), url, sent, within_s=60)
         await eventually_equal(True, url, "SELECT count(DISTINCT activation_id) = count(*) FROM applied")
         assert await value(url, "SELECT max(told) FROM applied") == 1
-        assert await value(url, "SELECT count(*) FROM chassis.parked WHERE type LIKE '%ActivateService%'") == 4
+        poisoned = "SELECT count(*) FROM chassis.parked WHERE type LIKE '%ActivateService%'"
+        await eventually_equal(4, url, poisoned, within_s=60)
         assert toy.terminate()
     told = toy.partner_book.read_text().split()
     assert set(told) == {str(row[0]) for row in await query(url, "SELECT activation_id FROM applied WHERE told = 1")}

@@ -64,15 +64,20 @@ class Car:
     book: dict[str, Entry] = field(default_factory=dict)
     said: dict[str, bytes] = field(default_factory=dict)
     withheld: list[bytes] = field(default_factory=list)
+    plan: deque[Conduct] = field(default_factory=deque)
     highest: int = 0
 
     @property
     def public_key(self) -> str:
         return base64.b64encode(self.key.public_key().public_bytes_raw()).decode()
 
-    def read(self, conduct: Conduct) -> list[bytes]:
-        """Read one command and return what is answered now. The same command gets the same answer."""
-        command = self.inbox.popleft()
+    def read(self, conduct: Conduct | None = None) -> tuple[Conduct, list[bytes]]:
+        """Read one command, as planned unless told otherwise, and return what is answered now."""
+        conduct = conduct or (self.plan.popleft() if self.plan else Conduct.OBEYS)
+        return conduct, self._answer(self.inbox.popleft(), conduct)
+
+    def _answer(self, command: VehicleCommand, conduct: Conduct) -> list[bytes]:
+        """The same command gets the same answer."""
         if conduct is Conduct.DEAF:
             return []
         name = str(command.command_id)
@@ -191,13 +196,22 @@ class Cars:
         confirmed = () if road is Road.NO_RECEIPT else commands
         return Publication(frozenset(command.command_id for command in confirmed))
 
-    def read(self, vehicle_id: str, conduct: Conduct, number: int) -> int:
-        """Have a car read so many commands; returns how many there were."""
+    def read(self, vehicle_id: str, number: int, conduct: Conduct | None = None) -> list[Conduct]:
+        """Have a car read so many commands, as planned unless told otherwise; returns how it treated them."""
         car = self.by_id[vehicle_id]
-        reading = min(number, len(car.inbox))
-        for _ in range(reading):
-            self._say(car, car.read(conduct))
-        return reading
+        conducts = []
+        for _ in range(min(number, len(car.inbox))):
+            shown, answers = car.read(conduct)
+            conducts.append(shown)
+            self._say(car, answers)
+        return conducts
+
+    def heal(self) -> None:
+        """All roads are open, all cars obey, and what was withheld is answered."""
+        self.road.clear()
+        for car in self.by_id.values():
+            car.plan.clear()
+        self.release()
 
     def release(self) -> None:
         """What was withheld is answered now."""

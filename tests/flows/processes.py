@@ -42,16 +42,17 @@ class ProcessDied(ConnectionError):
 
 @dataclass
 class Fate:
-    """Whether a process dies at the end of its next transaction that does something."""
+    """At which of its next transactions that do something a process dies; empty, it lives."""
 
-    doomed: bool = False
-    deaths: int = 0
+    hours: list[int] = field(default_factory=list)
 
     def strike(self) -> None:
         """Die now, if that is what was decided."""
-        if self.doomed:
-            self.doomed = False
-            self.deaths += 1
+        if not self.hours:
+            return
+        self.hours[0] -= 1
+        if self.hours[0] <= 0:
+            self.hours.pop(0)
             raise ProcessDied("the process was killed before its commit")
 
 

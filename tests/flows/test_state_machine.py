@@ -43,9 +43,14 @@ type Wish = tuple[str, str, str, str]
 type Trouble = tuple[str, Fault, int]
 """Which of the gateway's operations meets what, how often."""
 
+type Death = tuple[str, int]
+"""Which service dies at which of its next transactions."""
+
 services = st.sampled_from(SERVICES)
 picks = st.lists(st.tuples(st.integers(0, 7), st.sampled_from((1, 1, 1, 2))), min_size=1, max_size=12)
-conducts = st.sampled_from((Conduct.OBEYS, Conduct.OBEYS, *Conduct))
+conducts = st.sampled_from(Conduct)
+plans = st.tuples(*[st.lists(conducts, max_size=8) for _ in VEHICLES])
+deaths = st.lists(st.tuples(st.sampled_from(SERVICES), st.integers(1, 8)), max_size=4)
 numbers = st.integers(0, 5)
 moves = st.sampled_from([timedelta(minutes=n) for n in _MINUTES] + [timedelta(days=n) for n in _DAYS])
 wishes = st.tuples(
@@ -78,11 +83,22 @@ class Market(RuleBasedStateMachine):
             self.broken = True
             raise
 
-    @initialize(first=st.lists(wishes, min_size=2, max_size=5), troubles=st.lists(troubles, max_size=3))
-    def open(self, first: list[Wish], troubles: list[Trouble]) -> None:
+    @initialize(
+        first=st.lists(wishes, min_size=2, max_size=5),
+        troubles=st.lists(troubles, max_size=5),
+        plans=plans,
+        deaths=deaths,
+    )
+    def open(
+        self, first: list[Wish], troubles: list[Trouble], plans: tuple[list[Conduct], ...], deaths: list[Death]
+    ) -> None:
         self.run(self.world.open(self.slates))
         for trouble in troubles:
             self.world.bank.will(*trouble)
+        for car, plan in zip(self.world.cars.by_id.values(), plans, strict=True):
+            car.plan.extend(plan)
+        for name, hour in deaths:
+            self.world.processes[name].fate.hours.append(hour)
         for wish in first:
             self.run(self.world.buy(*wish))
 
@@ -106,14 +122,14 @@ class Market(RuleBasedStateMachine):
     def work(self, name: str, delays_are_over: bool) -> None:
         self.run(self.world.work(name, delays_are_over=delays_are_over))
 
-    @rule(order=st.permutations(SERVICES), conduct=conducts, delays_are_over=st.booleans())
-    def flow(self, order: list[str], conduct: Conduct, delays_are_over: bool) -> None:
-        self.run(self.world.flow(order, conduct, delays_are_over=delays_are_over))
+    @rule(order=st.permutations(SERVICES), delays_are_over=st.booleans())
+    def flow(self, order: list[str], delays_are_over: bool) -> None:
+        self.run(self.world.flow(order, delays_are_over=delays_are_over))
 
     @precondition(lambda self: any(car.inbox for car in self.world.cars.by_id.values()))
     @rule(vehicle=st.sampled_from(VEHICLES), conduct=conducts, number=st.integers(1, 3))
     def drive(self, vehicle: str, conduct: Conduct, number: int) -> None:
-        self.world.read(vehicle, conduct, number)
+        self.world.read(vehicle, number, conduct)
 
     @precondition(lambda self: self.world.cars.answers)
     @rule(picks=picks, withheld=st.booleans())
@@ -145,9 +161,9 @@ class Market(RuleBasedStateMachine):
     def move_clock(self, by: timedelta) -> None:
         self.world.move_clock(by)
 
-    @rule(name=services)
-    def doom(self, name: str) -> None:
-        self.world.processes[name].fate.doomed = True
+    @rule(name=services, hour=st.integers(1, 3))
+    def doom(self, name: str, hour: int) -> None:
+        self.world.processes[name].fate.hours.append(hour)
 
     @rule()
     def reconcile(self) -> None:
@@ -171,6 +187,10 @@ class Market(RuleBasedStateMachine):
 
     async def _end(self) -> None:
         world = self.world
+        for hours in (0, 3):  # Past every `not_after`, while nobody is healed.
+            world.move_clock(timedelta(hours=hours))
+            await world.run_on(8)
+            await assert_fence_holds(world)
         await world.calm_down()
         for days in (1, 20):
             world.move_clock(timedelta(days=days))

@@ -178,11 +178,11 @@ class World:
         await self._alive(process, lambda: process.work(delays_are_over=delays_are_over))
         await self.broker.collect(process.runtime)
 
-    def read(self, vehicle_id: str, conduct: Conduct, number: int) -> int:
+    def read(self, vehicle_id: str, number: int, conduct: Conduct | None = None) -> int:
         """A car reads so many commands; returns how many there were."""
-        reading = self.cars.read(vehicle_id, conduct, number)
-        self.happened[f"car: {conduct}"] += reading
-        return reading
+        conducts = self.cars.read(vehicle_id, number, conduct)
+        self.happened.update(f"car {shown}" for shown in conducts)
+        return len(conducts)
 
     async def hear(self, picks: Sequence[Pick]) -> int:
         """Some of what cars have answered reaches ota in one batch, in any order, perhaps repeatedly."""
@@ -220,30 +220,35 @@ class World:
         async with process.harness.transaction() as tx:
             await start_run(Trigger.DEMAND, requested_by="operator:test", tx=tx)
 
-    async def flow(self, order: Sequence[str], conduct: Conduct, *, delays_are_over: bool = False) -> int:
+    async def flow(self, order: Sequence[str], *, delays_are_over: bool) -> int:
         """Everybody does what is to be done, once, in this order; returns how much there was."""
         done = 0
         for name in order:
             done += await self._process(name, self.broker.everything(name))
             await self.work(name, delays_are_over=delays_are_over)
         for vehicle_id, car in self.cars.by_id.items():
-            done += self.read(vehicle_id, conduct, len(car.inbox))
+            done += self.read(vehicle_id, len(car.inbox))
         return done + await self.hear([(0, 1)] * len(self.cars.answers))
+
+    async def run_on(self, rounds: int) -> None:
+        """Everybody goes on for a while, with all the troubles that are left."""
+        for _ in range(rounds):
+            if not await self.flow(SERVICES, delays_are_over=True):
+                return
 
     async def calm_down(self) -> None:
         """All partners behave, and everything that was begun comes to an end."""
         self.bank.heal()
-        self.cars.road.clear()
+        self.cars.heal()
         self.post.busy = 0
         self.workshop.answers.clear()
         for process in self.processes.values():
-            process.fate.doomed = False
+            process.fate.hours.clear()
         for _ in range(_CALM_AFTER_ROUNDS):
-            self.cars.release()
             while self.bank.decide(0, approved=True):
                 pass
             done = await self.post_webhooks(100, again=False)
-            done += await self.flow(SERVICES, Conduct.OBEYS, delays_are_over=True)
+            done += await self.flow(SERVICES, delays_are_over=True)
             if not done and not await self._unfinished():
                 return
         raise AssertionError(f"no end after {_CALM_AFTER_ROUNDS} rounds: {await self._unfinished()}")

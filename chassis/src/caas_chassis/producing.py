@@ -6,7 +6,6 @@ a new one built: duplicates are possible then, overtaking is not.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -160,13 +159,12 @@ async def _send_group(
 ) -> list[asyncio.Future[object]]:
     acknowledgements = []
     batch = producer.create_batch()
-    now_ms = int(time.time() * 1000)
     for record in group:
         headers = list(record.headers)
-        if batch.append(key=record.key, value=record.value, timestamp=now_ms, headers=headers) is None:
+        if batch.append(key=record.key, value=record.value, timestamp=None, headers=headers) is None:
             acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
-            if batch.append(key=record.key, value=record.value, timestamp=now_ms, headers=headers) is None:
+            if batch.append(key=record.key, value=record.value, timestamp=None, headers=headers) is None:
                 raise MessageSizeTooLargeError(f"{topic}: a record of {len(record.value)} bytes fits no batch")
     acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
     return acknowledgements

@@ -10,9 +10,9 @@ import pytest
 from caas_billing.app import app_of
 from caas_billing.settings import BillingSettings
 from caas_chassis.testing.harness import Harness
+from caas_chassis.testing.identity import IdentityProvider
 from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from services.billing.tests.builders import a_capture, a_purchase, a_refund
-from services.billing.tests.identity import IdentityProvider
 
 identity = IdentityProvider()
 ANA = identity.bearer("ana", "customer")

@@ -10,10 +10,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from caas_chassis.testing.identity import IdentityProvider
 from caas_chassis.web import create_app
 from caas_reconciliation.app import routers_of
 from services.reconciliation.tests.builders import PRICE_MINOR, a_capture, a_line, an_invoice
-from services.reconciliation.tests.identity import IdentityProvider
 from services.reconciliation.tests.running import Reconciliation
 
 IDENTITY = IdentityProvider()

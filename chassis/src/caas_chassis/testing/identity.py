@@ -1,7 +1,7 @@
 """An identity provider with a key of its own, answering over HTTP inside the process; and tokens of it."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import httpx
 import jwt
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
 
 from caas_chassis.auth import TokenVerifier
+from caas_chassis.clock import BusinessClock
 
 ISSUER = "https://identity.example"
 AUDIENCE = "caas"
@@ -32,7 +33,7 @@ class IdentityProvider:
             "roles": list(roles),
             "iss": ISSUER,
             "aud": AUDIENCE,
-            "exp": datetime.now(UTC) + timedelta(hours=5),
+            "exp": BusinessClock().now() + timedelta(hours=5),
         }
         token = jwt.encode(claims, self._key, algorithm="ES256", headers={"kid": "test"})
         return {"Authorization": f"Bearer {token}"}
