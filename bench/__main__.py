@@ -6,6 +6,7 @@ Exit codes: 0 measured (whether or not the aims are met), 2 no such measure, 130
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,8 @@ def main() -> int:
         print(f"no measure {arguments.only}: {', '.join(m.name for m in MEASURES)}", file=sys.stderr)
         return 2
     console = Console(stderr=True)
+    # Ended or interrupted: both take the one way that stops what was started.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         outcomes = _measure(chosen, arguments.runs, console)
     except KeyboardInterrupt:
