@@ -9,7 +9,7 @@ from bench.measure import Aim, Comparison, Measure
 from bench.platform import running_platform
 from bench.throughput import sell_at_once
 
-PURCHASES: Final = 500
+PURCHASES: Final = 300
 ALLOWED_MB: Final = 150.0
 
 
