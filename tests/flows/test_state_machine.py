@@ -46,10 +46,15 @@ type Trouble = tuple[str, Fault, int]
 type Death = tuple[str, int]
 """Which service dies at which of its next transactions."""
 
+type Plan = list[tuple[Conduct, int]]
+"""How a car treats its next commands: all retries of one must go unheard before silence is decided about."""
+
 services = st.sampled_from(SERVICES)
 picks = st.lists(st.tuples(st.integers(0, 7), st.sampled_from((1, 1, 1, 2))), min_size=1, max_size=12)
 conducts = st.sampled_from(Conduct)
-plans = st.tuples(*[st.lists(conducts, max_size=8) for _ in VEHICLES])
+# Weighted towards silence that outlasts all retries, of cars that have obeyed: what the fence is for.
+planned = st.tuples(st.sampled_from((Conduct.MUTE, *Conduct)), st.sampled_from((1, 2, 5, 6)))
+plans = st.tuples(*[st.lists(planned, min_size=1, max_size=3) for _ in VEHICLES])
 deaths = st.lists(st.tuples(st.sampled_from(SERVICES), st.integers(1, 8)), max_size=4)
 numbers = st.integers(0, 5)
 moves = st.sampled_from([timedelta(minutes=n) for n in _MINUTES] + [timedelta(days=n) for n in _DAYS])
@@ -89,14 +94,13 @@ class Market(RuleBasedStateMachine):
         plans=plans,
         deaths=deaths,
     )
-    def open(
-        self, first: list[Wish], troubles: list[Trouble], plans: tuple[list[Conduct], ...], deaths: list[Death]
-    ) -> None:
+    def open(self, first: list[Wish], troubles: list[Trouble], plans: tuple[Plan, ...], deaths: list[Death]) -> None:
         self.run(self.world.open(self.slates))
         for trouble in troubles:
             self.world.bank.will(*trouble)
         for car, plan in zip(self.world.cars.by_id.values(), plans, strict=True):
-            car.plan.extend(plan)
+            for conduct, times in plan:
+                car.plan.extend([conduct] * times)
         for name, hour in deaths:
             self.world.processes[name].fate.hours.append(hour)
         for wish in first:
