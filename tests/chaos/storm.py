@@ -43,7 +43,7 @@ class Storm:
         self._wanted = wanted
         self.sold: dict[str, Sale] = {}
         self._ordered = 0
-        self._selling = True
+        self._cancel_later: list[tuple[Sale, str]] = []
 
     def arm(self, names: Sequence[str]) -> None:
         """From now on these services die at each of their points, once each."""
@@ -74,6 +74,7 @@ class Storm:
                 await self._let_time_pass(actors, databases)
                 watching.cancel()
                 await self._all_ready()
+                await self._cancel_what_waits(actors)
                 report = await self._settle(actors, databases)
                 return await assess(self.sold, databases, actors, report, time.monotonic() - started_at)
         finally:
@@ -102,15 +103,24 @@ class Storm:
 
     async def _sell_bouquet(self, actors: Actors, databases: Databases) -> None:
         """One purchase of each scenario; HTTP that fails because a service is dead is repeated, as a client would."""
+        await self._cancel_what_waits(actors)
         sales = [Sale(self._ordered + n, scenario) for n, scenario in enumerate(SCENARIOS, start=1)]
         self._ordered += len(sales)
         await _insist(partial(actors.register, sales, _nothing))
         for sale in sales:
             purchase_id = await _insist(partial(actors.buy, sale))
             self.sold[purchase_id] = sale
-            if sale.scenario.cancel:
+            if sale.scenario.cancel and len(self.sold) % 2:
                 await _insist(partial(_cancel, actors, sale, purchase_id))
+            elif sale.scenario.cancel:
+                self._cancel_later.append((sale, purchase_id))
         await self._ask_over_the_broker(sales[0], databases)
+
+    async def _cancel_what_waits(self, actors: Actors) -> None:
+        """Purchases of silent cars are given up only now, while their activations are under way."""
+        waiting, self._cancel_later = self._cancel_later, []
+        for sale, purchase_id in waiting:
+            await _insist(partial(_cancel, actors, sale, purchase_id))
 
     async def _ask_over_the_broker(self, plain: Sale, databases: Databases) -> None:
         """What partners ask for as messages: two purchases, one of them given up, money of an old one given back."""
@@ -124,6 +134,7 @@ class Storm:
     async def _let_time_pass(self, actors: Actors, databases: Databases) -> None:
         """Rounds of: sell, wait for outcomes, move time, reconcile; until nothing is missing."""
         for _ in range(ROUNDS_OF_TIME):
+            await self._cancel_what_waits(actors)
             await self._until_decided(databases, _DECIDED_BY_TIME)
             for step in (timedelta(hours=1), timedelta(hours=3), timedelta(days=4)):
                 self.platform.move_clock(step)
