@@ -64,9 +64,10 @@ async def _assert_purchases_ended_well(world: World) -> None:
     for payment_id, purchase in purchases.items():
         story = f"{dict(purchase)}, kept {payment_id in kept}, written off {payment_id in written_off}"
         world.happened[purchase["status"]] += 1
-        world.happened["written off"] += payment_id in written_off
         assert purchase["status"] in ("active", "failed", "declined", "blocked", "cancelled"), f"no end: {story}"
-        active = world.cars.entry(purchase["activation_id"]).active
+        entry = world.cars.entry(purchase["activation_id"])
+        active = entry.active
+        world.happened["applied and taken out again"] += entry.deactivated_at is not None
         assert active == (purchase["status"] == "active"), f"in the car: {active}, {story}"
         assert active == (payment_id in kept or payment_id in written_off), f"in the car: {active}, {story}"
         assert not (payment_id in kept and payment_id in written_off), story
@@ -77,6 +78,7 @@ async def _assert_payments_agree(world: World) -> None:
     for row in await _payments(world):
         accounts = theirs.get(row["id"], [])
         kept = captured_minor(accounts)
+        world.happened[f"payment {row['status']}"] += 1
         assert row["captured_minor"] - row["refunded_minor"] == kept, f"ours {dict(row)}, theirs {accounts}"
         assert row["status"] in ("SETTLED", "SETTLEMENT_FAILED", "VOIDED", "FAILED", "ABANDONED"), dict(row)
         assert (row["status"] == "SETTLED") == (kept > 0), f"ours {dict(row)}, theirs {accounts}"

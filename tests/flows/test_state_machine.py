@@ -220,7 +220,7 @@ def test_no_order_of_events_charges_without_activation_or_activates_without_char
     run_state_machine_as_test(
         Market,
         settings=settings(
-            max_examples=12,
+            max_examples=20,
             stateful_step_count=30,
             deadline=None,
             print_blob=True,
@@ -228,3 +228,5 @@ def test_no_order_of_events_charges_without_activation_or_activates_without_char
         ),
     )
     print(f"what happened: {dict(sorted(Market.seen.items()))}")
+    assert Market.seen["active"], "nothing was ever sold: the search proves nothing"
+    assert any("died" in name for name in Market.seen), "no process ever died: the search proves nothing"
