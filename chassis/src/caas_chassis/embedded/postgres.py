@@ -134,7 +134,10 @@ def _unprivileged(command: Sequence[str | Path]) -> Sequence[str | Path]:
         raise EmbeddedServerError("PostgreSQL does not run as root here: use an ordinary user")
     user = ["--reuid", UNPRIVILEGED_USER, "--clear-groups"]
     capability = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
-    return ["setpriv", *user, *capability, *command]
+    # PostgreSQL's programs ask access(2) whether they may run each other, and the kernel answers for the real
+    # user without capabilities unless it is told to leave them alone.
+    kept = ["--securebits", "+no_setuid_fixup"]
+    return ["setpriv", *user, *capability, *kept, *command]
 
 
 def _run(command: Sequence[str | Path]) -> str:
