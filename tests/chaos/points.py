@@ -2,30 +2,28 @@
 
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+from caas_chassis.crash_catalogue import crash_points
 from caas_chassis.service import Service
 from caas_local.layout import SERVICES, Layout
 from caas_local.programs import service_programs
 
-# Reached by every service that publishes and consumes.
-_ALWAYS: Final = (
-    "relay.before_send", "relay.after_send", "relay.after_mark", "offset.before_commit", "offset.after_commit",
-)  # fmt: skip
-# Commits of HTTP requests, and of the loop that takes vehicles' acknowledgements.
-_OWN: Final[Mapping[str, tuple[str, ...]]] = {
-    "payments": ("http.before_commit", "http.after_commit"),
-    "orders": ("http.before_commit", "http.after_commit"),
-    "reconciliation": ("http.before_commit", "http.after_commit"),
-    "ota": ("vehicles.before_commit", "vehicles.after_commit"),
-    "billing": (),
-}
+# The rest of the chassis' points (parking, gaps, housekeeping) are reached when something is wrong with a message;
+# the chassis' own tests die there.
+_PREFIXES: Final = ("relay.", "offset.", "handle.", "effect.", "timer.", "http.")
+# What these two answer over HTTP is only read.
+_READ_ONLY: Final = ("ota", "billing")
+# Transactions of loops that a service adds itself.
+_OWN: Final[Mapping[str, tuple[str, ...]]] = {"ota": ("vehicles.before_commit", "vehicles.after_commit")}
 
 
 def points_of(name: str, service: Service) -> list[str]:
     """Before and after every commit, partner call, send, published mark and offset commit of a service."""
-    return [*_ALWAYS, *_OWN[name], *_handled(service), *_called(service), *_fired(service)]
+    points = [point for point in crash_points(service) if point.startswith(_PREFIXES)]
+    written = [point for point in points if not (name in _READ_ONLY and point.startswith("http."))]
+    return [*written, *_OWN.get(name, ())]
 
 
 def build_services(layout: Layout) -> dict[str, Service]:
@@ -48,21 +46,3 @@ def _build(name: str) -> Service:
     service = app.build(settings_type()).state.runtime.service
     assert isinstance(service, Service)
     return service
-
-
-def _handled(service: Service) -> Iterator[str]:
-    for message in service.handlers:
-        yield f"handle.before_commit:{message.__name__}"
-        yield f"handle.after_commit:{message.__name__}"
-
-
-def _called(service: Service) -> Iterator[str]:
-    for effect in service.effects:
-        for point in ("before_call", "after_call", "before_commit", "after_commit"):
-            yield f"effect.{point}:{effect.name}"
-
-
-def _fired(service: Service) -> Iterator[str]:
-    for timer in service.timers:
-        yield f"timer.before_commit:{timer}"
-        yield f"timer.after_commit:{timer}"
