@@ -86,10 +86,10 @@ async def test_a_long_call_keeps_its_lease(url: str) -> None:
     async with a_toy(url, slow) as toy:
         await toy.receive(an_activation())
         worker = toy.runtime.effects["tell"]
-        await worker.run_once()
+        await worker._claim(1)
         await query(url, "UPDATE chassis.task SET due_at = now()")
         worker._extended_at = 0.0
-        await worker.run_once()
+        await worker._extend_leases()
         assert await value(url, "SELECT due_at > now() + interval '3 s' FROM chassis.task")
         slow.may_answer.set()
         await toy.run_effects()
