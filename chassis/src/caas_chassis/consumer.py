@@ -89,6 +89,10 @@ class Consumer:
                 attempt += 1
                 await broker.stop()
                 await asyncio.sleep(pause)
+            except asyncio.CancelledError:
+                # Half started, it may be a member of the group already, and would hold partitions that nobody reads.
+                await broker.stop()
+                raise
             else:
                 self._broker = broker
                 _log.info("consuming", service=self._service, topics=list(self._topics))
