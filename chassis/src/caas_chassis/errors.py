@@ -40,7 +40,3 @@ class PositionConflict(Exception):
 
 class MigrationChanged(Exception):
     """A migration that was applied has other content now: a released file must never change."""
-
-
-class CommitUnknown(Exception):
-    """COMMIT was sent and its answer lost: the transaction may have happened. Read again, never assume."""
