@@ -1,0 +1,3 @@
+"""The adapter for Stripe (GW-7): card payments as PaymentIntents, behind the same room as the API of GW-1."""
+
+from caas_payments.gateway.stripe.gateway import StripeGateway as StripeGateway
