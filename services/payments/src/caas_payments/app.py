@@ -17,7 +17,8 @@ from caas_payments.domain.payment import Terms
 from caas_payments.domain.risk import POLICIES
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient, PaymentGateway
-from caas_payments.gateway.webhooks import webhook_secrets
+from caas_payments.gateway.standard_webhooks import StandardWebhooks
+from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
 from caas_payments.http.oversight import oversight_router
@@ -35,23 +36,29 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
     """The application; `gateway` takes the place of the HTTP client, for a partner in the same process."""
     partner = gateway or GatewayClient(http_client(settings))
     rules = rules_of(settings)
-    runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency), settings)
+    reader = StandardWebhooks(settings.webhook_secrets)
+    runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency, reader), settings)
     routers = [
         payments_router(runtime, rules),
         oversight_router(runtime),
-        webhooks_router(runtime, webhook_secrets(settings.webhook_secrets)),
+        webhooks_router(runtime, reader),
     ]
     app = create_app(runtime, routers)
     _close_at_the_end(app, partner)
     return app
 
 
-def service_of(rules: Rules, gateway: PaymentGateway, gateway_concurrency: int = 100) -> Service:
-    """Payments as the chassis runs it."""
+def service_of(
+    rules: Rules,
+    gateway: PaymentGateway,
+    gateway_concurrency: int = 100,
+    reader: WebhookReader | None = None,
+) -> Service:
+    """Payments as the chassis runs it; `reader` says what the gateway's webhooks mean."""
     return Service(
         name="payments",
         migrations="caas_payments.migrations",
-        handlers=handlers_under(rules),
+        handlers=handlers_under(rules, reader or StandardWebhooks(())),
         effects=[gateway_effect(gateway, rules, gateway_concurrency)],
         timers=timers_under(rules),
     )
