@@ -111,7 +111,7 @@ class StripeGateway:
         amount = to_stripe(task.amount_minor, task.currency)
         if amount is None:
             return Refused("amount_not_chargeable")
-        form = {
+        form: Form = {
             "amount": amount,
             "currency": task.currency.lower(),
             "capture_method": capture_method,
