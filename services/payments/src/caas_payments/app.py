@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 
 import httpx
 from fastapi import FastAPI
@@ -18,6 +18,7 @@ from caas_payments.domain.risk import POLICIES
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient, PaymentGateway
 from caas_payments.gateway.standard_webhooks import StandardWebhooks
+from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
@@ -25,7 +26,7 @@ from caas_payments.http.bridge import webhook_door
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
-from caas_payments.settings import PaymentsSettings
+from caas_payments.settings import GatewayKind, PaymentsSettings
 
 
 def main() -> None:
@@ -35,9 +36,9 @@ def main() -> None:
 
 def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> FastAPI:
     """The application; `gateway` takes the place of the HTTP client, for a partner in the same process."""
-    partner = gateway or GatewayClient(http_client(settings))
+    partner = gateway or gateway_of(settings)
     rules = rules_of(settings)
-    reader = StandardWebhooks(settings.webhook_secrets)
+    reader = reader_of(settings)
     runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency, reader), settings)
     routers = [
         payments_router(runtime, rules),
@@ -79,6 +80,28 @@ def rules_of(settings: PaymentsSettings) -> Rules:
         void_margin=timedelta(seconds=settings.void_margin_s),
     )
     return Rules(terms=terms, policy=POLICIES[settings.risk_policy_version], jitter=settings.retry_jitter)
+
+
+def gateway_of(settings: PaymentsSettings) -> PaymentGateway:
+    """The adapter for the deployment's gateway (GW-7)."""
+    match settings.gateway_kind:
+        case GatewayKind.CAAS:
+            return GatewayClient(http_client(settings))
+        case GatewayKind.STRIPE:
+            return StripeGateway(http_client(settings))
+        case _:
+            assert_never(settings.gateway_kind)
+
+
+def reader_of(settings: PaymentsSettings) -> WebhookReader:
+    """How the deployment's gateway signs and words its webhooks; raises ValueError for an unusable secret."""
+    match settings.gateway_kind:
+        case GatewayKind.CAAS:
+            return StandardWebhooks(settings.webhook_secrets)
+        case GatewayKind.STRIPE:
+            return StripeWebhooks(settings.webhook_secrets)
+        case _:
+            assert_never(settings.gateway_kind)
 
 
 def http_client(settings: PaymentsSettings) -> httpx.AsyncClient:
