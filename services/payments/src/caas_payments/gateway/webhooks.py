@@ -16,7 +16,8 @@ from caas_payments.errors import WebhookRefused, WebhookTooLarge
 MAX_BODY_BYTES: Final = 65_536
 
 CHARGEBACK_OPENED: Final = "chargeback.opened"
-TRANSACTION_AUTHORIZED: Final = "transaction.authorized"
+MONEY_MOVED: Final = frozenset({"transaction.authorized", "transaction.captured"})
+"""What may tell of money that a payment ended without."""
 
 _HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _CODE: Final = r"^[A-Za-z0-9._:-]{1,64}$"

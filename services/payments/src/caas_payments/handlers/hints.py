@@ -10,7 +10,7 @@ from caas_payments.domain import settlement
 from caas_payments.domain.payment import Change, Payment
 from caas_payments.domain.rules import Rules
 from caas_payments.domain.status import NEVER_HELD
-from caas_payments.gateway.webhooks import CHARGEBACK_OPENED, TRANSACTION_AUTHORIZED, read_chargeback
+from caas_payments.gateway.webhooks import CHARGEBACK_OPENED, MONEY_MOVED, read_chargeback
 from caas_payments.handlers.batch import Batch
 from caas_payments.store import settlements
 
@@ -31,10 +31,10 @@ async def follow_hints(received: Sequence[Received[GatewayWebhookReceived]], /, 
 
 
 def _is_worth_asking(payment: Payment, event_type: str) -> bool:
-    """An open attempt may be settled by it; a hold may have turned up after the payment ended (GW-4)."""
+    """An open attempt may be settled by it; a hold or a sale may have turned up after the payment ended (GW-4)."""
     if payment.attempt is not None:
         return True
-    return payment.status in NEVER_HELD and event_type == TRANSACTION_AUTHORIZED
+    return payment.status in NEVER_HELD and event_type in MONEY_MOVED
 
 
 async def _record_chargeback(batch: Batch, payment: Payment, one: Received[GatewayWebhookReceived], tx: Tx) -> None:
