@@ -55,7 +55,7 @@ class InProcessGateway:
     async def refund(self, task: GatewayTask) -> GatewayResult:
         return self._answer("refund", task, lambda: self._refund(task))
 
-    async def look_up(self, reference: str) -> GatewayResult:
+    async def look_up(self, reference: str, _transaction_id: str = "", /) -> GatewayResult:
         self.calls["look_up"] += 1
         if self._script["look_up"]:
             return self._script["look_up"].popleft()[0]

@@ -26,6 +26,7 @@ from caas_contracts.payments import (
 from caas_payments.domain.gateway_result import GatewayResult, NotFound, TransactionStatus, Unavailable
 from caas_payments.domain.rules import Rules
 from caas_payments.domain.status import TRANSITIONS, PaymentStatus
+from caas_payments.gateway.standard_webhooks import StandardWebhooks
 from caas_payments.handlers.table import handlers_under
 from caas_payments.store.audit import verify_audit_log
 from services.payments.tests.builders import (
@@ -40,7 +41,7 @@ from services.payments.tests.in_process_gateway import TIMEOUT, InProcessGateway
 from services.payments.tests.reading import journey_of, payment_of, rows_of
 from services.payments.tests.working import run_rounds, settle
 
-HANDLERS = handlers_under(Rules(jitter=0.0))
+HANDLERS = handlers_under(Rules(jitter=0.0), StandardWebhooks(()))
 
 FAULTS: dict[str, tuple[GatewayResult, bool]] = {
     "timeout before": (TIMEOUT, False),

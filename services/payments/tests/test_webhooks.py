@@ -32,7 +32,7 @@ async def api(payments: Harness, gateway: InProcessGateway) -> AsyncIterator[htt
 
 
 def a_body(reference: str = "another-merchant", kind: str = "transaction.authorized", **data: Any) -> bytes:
-    return json.dumps({"type": kind, "data": {"id": "txn_1", "reference": reference, **data}}).encode()
+    return json.dumps({"type": kind, "data": {"id": "txn_1", "reference": reference} | data}).encode()
 
 
 def signed(
@@ -228,3 +228,20 @@ async def test_a_chargeback_is_published_once(
     )
     assert len(await rows_of(payments, "chargebacks", command.payment_id)) == 1
     assert await payments.published(AlertRaised) == []
+
+
+async def test_a_webhook_without_our_reference_finds_its_payment_by_the_gateways_own_id(
+    payments: Harness, api: httpx.AsyncClient, gateway: InProcessGateway
+) -> None:
+    command = an_authorization()
+    await payments.receive(command)
+    await payments.run_effects()
+    await payments.receive(a_success(command))
+    await payments.run_effects()
+    held = gateway.books[str(command.payment_id)].id
+    dispute = {"id": "cb_1", "amount_minor": 1999, "currency": "EUR", "reason": "fraud"}
+    await bridge(payments, api, a_body("", "chargeback.opened", **dispute, transaction_id="another"), "msg_1")
+    assert await payments.published(ChargebackReceived) == []
+    await bridge(payments, api, a_body("", "chargeback.opened", **dispute, transaction_id=held), "msg_2")
+    [received] = await payments.published(ChargebackReceived)
+    assert received.payment_id == command.payment_id

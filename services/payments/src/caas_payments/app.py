@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 
 import httpx
 from fastapi import FastAPI
@@ -17,13 +17,15 @@ from caas_payments.domain.payment import Terms
 from caas_payments.domain.risk import POLICIES
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient, PaymentGateway
-from caas_payments.gateway.webhooks import webhook_secrets
+from caas_payments.gateway.standard_webhooks import StandardWebhooks
+from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
+from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
-from caas_payments.settings import PaymentsSettings
+from caas_payments.settings import GatewayKind, PaymentsSettings
 
 
 def main() -> None:
@@ -33,25 +35,31 @@ def main() -> None:
 
 def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> FastAPI:
     """The application; `gateway` takes the place of the HTTP client, for a partner in the same process."""
-    partner = gateway or GatewayClient(http_client(settings))
+    partner = gateway or gateway_of(settings)
     rules = rules_of(settings)
-    runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency), settings)
+    reader = reader_of(settings)
+    runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency, reader), settings)
     routers = [
         payments_router(runtime, rules),
         oversight_router(runtime),
-        webhooks_router(runtime, webhook_secrets(settings.webhook_secrets)),
+        webhooks_router(runtime, reader),
     ]
     app = create_app(runtime, routers)
     _close_at_the_end(app, partner)
     return app
 
 
-def service_of(rules: Rules, gateway: PaymentGateway, gateway_concurrency: int = 100) -> Service:
-    """Payments as the chassis runs it."""
+def service_of(
+    rules: Rules,
+    gateway: PaymentGateway,
+    gateway_concurrency: int = 100,
+    reader: WebhookReader | None = None,
+) -> Service:
+    """Payments as the chassis runs it; `reader` says what the gateway's webhooks mean."""
     return Service(
         name="payments",
         migrations="caas_payments.migrations",
-        handlers=handlers_under(rules),
+        handlers=handlers_under(rules, reader or StandardWebhooks(())),
         effects=[gateway_effect(gateway, rules, gateway_concurrency)],
         timers=timers_under(rules),
     )
@@ -71,6 +79,28 @@ def rules_of(settings: PaymentsSettings) -> Rules:
         void_margin=timedelta(seconds=settings.void_margin_s),
     )
     return Rules(terms=terms, policy=POLICIES[settings.risk_policy_version], jitter=settings.retry_jitter)
+
+
+def gateway_of(settings: PaymentsSettings) -> PaymentGateway:
+    """The adapter for the deployment's gateway (GW-7)."""
+    match settings.gateway_kind:
+        case GatewayKind.CAAS:
+            return GatewayClient(http_client(settings))
+        case GatewayKind.STRIPE:
+            return StripeGateway(http_client(settings))
+        case _:
+            assert_never(settings.gateway_kind)
+
+
+def reader_of(settings: PaymentsSettings) -> WebhookReader:
+    """How the deployment's gateway signs and words its webhooks; raises ValueError for an unusable secret."""
+    match settings.gateway_kind:
+        case GatewayKind.CAAS:
+            return StandardWebhooks(settings.webhook_secrets)
+        case GatewayKind.STRIPE:
+            return StripeWebhooks(settings.webhook_secrets)
+        case _:
+            assert_never(settings.gateway_kind)
 
 
 def http_client(settings: PaymentsSettings) -> httpx.AsyncClient:

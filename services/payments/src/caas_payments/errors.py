@@ -1,5 +1,7 @@
 """The refusals of payments, each with its stable code and the HTTP status it is answered with."""
 
+from enum import StrEnum
+
 from caas_chassis.errors import Problem
 
 
@@ -27,12 +29,24 @@ class RefundRefused(Problem):
     title = "This refund is not possible"
 
 
+class WebhookFault(StrEnum):
+    """What is wrong with a refused webhook; counted, not told."""
+
+    FORGED = "forged"
+    STALE = "stale"
+    MALFORMED = "malformed"
+
+
 class WebhookRefused(Problem):
-    """The webhook is forged, stale or malformed; nothing changed (GW-5)."""
+    """The webhook is forged, stale or malformed; nothing changed (GW-5). `detail` shows nothing of it."""
 
     status = 400
     code = "webhook_refused"
     title = "The webhook was not accepted"
+
+    def __init__(self, fault: WebhookFault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
 
 
 class WebhookTooLarge(Problem):

@@ -1,11 +1,19 @@
 """Settings of payments, from the environment (`CAAS_PAYMENTS_...`); all durations are real time unless named."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from caas_chassis.settings import ServiceSettings
+
+
+class GatewayKind(StrEnum):
+    """Whose API the gateway speaks (GW-7)."""
+
+    CAAS = "caas"
+    STRIPE = "stripe"
 
 
 class PaymentsSettings(ServiceSettings):
@@ -14,6 +22,7 @@ class PaymentsSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CAAS_PAYMENTS_", hide_input_in_errors=True, populate_by_name=True)
 
     http_port: int = 8101
+    gateway_kind: GatewayKind = GatewayKind.CAAS
     gateway_url: str = "http://127.0.0.1:8201"
     gateway_api_key: SecretStr = SecretStr("")
     gateway_timeout_s: float = Field(default=10.0, gt=0, le=25, description="longest wait for an answer")

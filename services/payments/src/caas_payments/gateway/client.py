@@ -95,7 +95,7 @@ class GatewayClient:
         body = {"amount_minor": task.amount_minor, "reference": str(task.refund_id)}
         return await self._post(f"/transactions/{task.transaction_id}/refund", body, task.idempotency_key)
 
-    async def look_up(self, reference: str) -> GatewayResult:
+    async def look_up(self, reference: str, _transaction_id: str = "", /) -> GatewayResult:
         """The gateway's own record of what it did under our reference (GW-4)."""
         try:
             response = await self._http.get("/transactions", params={"reference": reference})

@@ -1,6 +1,7 @@
 """The gateway's webhooks off the broker: hints, because the state comes from the gateway's record (GW-5)."""
 
 from collections.abc import Sequence
+from typing import assert_never
 from uuid import UUID
 
 from caas_chassis.handling import Received
@@ -10,43 +11,61 @@ from caas_payments.domain import settlement
 from caas_payments.domain.payment import Change, Payment
 from caas_payments.domain.rules import Rules
 from caas_payments.domain.status import NEVER_HELD
-from caas_payments.gateway.webhooks import CHARGEBACK_OPENED, TRANSACTION_AUTHORIZED, read_chargeback
+from caas_payments.gateway.webhooks import Changed, Disputed, Held, Unreadable, WebhookReader
 from caas_payments.handlers.batch import Batch
-from caas_payments.store import settlements
+from caas_payments.store import payments, settlements
 
 
-async def follow_hints(received: Sequence[Received[GatewayWebhookReceived]], /, *, tx: Tx, rules: Rules) -> None:
+async def follow_hints(
+    received: Sequence[Received[GatewayWebhookReceived]], /, *, tx: Tx, rules: Rules, reader: WebhookReader
+) -> None:
     """Look up the payments that webhooks speak of, where that can change anything; ignore what is not ours."""
-    named = [_payment_id(one.message.reference) for one in received]
+    named = await _payments_named(received, tx)
     batch = await Batch.lock(tx, {name for name in named if name is not None}, rules.jitter)
     for one, payment_id in zip(received, named, strict=True):
         payment = batch.find(payment_id) if payment_id else None
-        if payment is None:
-            continue
-        if one.message.event_type == CHARGEBACK_OPENED:
-            await _record_chargeback(batch, payment, one, tx)
-        elif _is_worth_asking(payment, one.message.event_type):
-            batch.hint(payment, one.cause)
+        if payment is not None:
+            await _follow(batch, payment, one, tx, reader)
     await batch.write()
 
 
-def _is_worth_asking(payment: Payment, event_type: str) -> bool:
-    """An open attempt may be settled by it; a hold may have turned up after the payment ended (GW-4)."""
-    if payment.attempt is not None:
-        return True
-    return payment.status in NEVER_HELD and event_type == TRANSACTION_AUTHORIZED
+async def _follow(
+    batch: Batch, payment: Payment, one: Received[GatewayWebhookReceived], tx: Tx, reader: WebhookReader
+) -> None:
+    match reader.meaning(one.message):
+        case Disputed() as dispute if dispute.currency == payment.currency:
+            await _record_chargeback(batch, payment, dispute, one, tx)
+        case Disputed() | Unreadable():
+            batch.apply(Change(payment).rejecting("chargeback", "unreadable"), one.cause)
+        case Held():
+            # An open attempt may be settled by it; or the payment had ended without this hold (GW-4).
+            if payment.attempt is not None or payment.status in NEVER_HELD:
+                batch.hint(payment, one.cause)
+        case Changed():
+            if payment.attempt is not None:
+                batch.hint(payment, one.cause)
+        case _ as never:
+            assert_never(never)
 
 
-async def _record_chargeback(batch: Batch, payment: Payment, one: Received[GatewayWebhookReceived], tx: Tx) -> None:
-    body = read_chargeback(one.message.body)
-    if body is None or body.currency != payment.currency:
-        batch.apply(Change(payment).rejecting("chargeback", "unreadable"), one.cause)
-        return
+async def _record_chargeback(
+    batch: Batch, payment: Payment, dispute: Disputed, one: Received[GatewayWebhookReceived], tx: Tx
+) -> None:
     chargeback = settlement.Chargeback(
-        id=body.id, payment_id=payment.id, amount_minor=body.amount_minor, reason=body.reason
+        id=dispute.id, payment_id=payment.id, amount_minor=dispute.amount_minor, reason=dispute.reason
     )
     if await settlements.insert_chargeback(tx, chargeback):
         batch.apply(settlement.record_chargeback(payment, chargeback, tx.now), one.cause)
+
+
+async def _payments_named(received: Sequence[Received[GatewayWebhookReceived]], tx: Tx) -> list[UUID | None]:
+    """By our reference, or where a webhook carries none (disputes at some gateways) by the gateway's own id."""
+    unnamed = {one.message.transaction_id for one in received if not one.message.reference}
+    by_transaction = await payments.read_ids_by_transaction(tx, unnamed) if unnamed else {}
+    return [
+        _payment_id(one.message.reference) if one.message.reference else by_transaction.get(one.message.transaction_id)
+        for one in received
+    ]
 
 
 def _payment_id(reference: str) -> UUID | None:

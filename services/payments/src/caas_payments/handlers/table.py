@@ -11,6 +11,7 @@ from caas_contracts.gateway import GatewayWebhookReceived
 from caas_contracts.ota import ActivationFailed, ServiceActivated
 from caas_contracts.payments import AuthorizePayment, CancelPayment, RecordSettlement, RefundPayment
 from caas_payments.domain.rules import Rules
+from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.batch import HOLD_DEADLINE
 from caas_payments.handlers.commands import (
     authorize_payments,
@@ -27,7 +28,6 @@ HANDLERS: Final[Mapping[type[Message], Any]] = {
     RecordSettlement: record_settlements,
     ServiceActivated: accept_successes,
     ActivationFailed: accept_failures,
-    GatewayWebhookReceived: follow_hints,
 }
 """Answered for a whole batch at once."""
 
@@ -37,15 +37,18 @@ RARE_HANDLERS: Final[Mapping[type[Message], Any]] = {RefundPayment: refund_payme
 TIMERS: Final[Mapping[str, Any]] = {HOLD_DEADLINE: pass_deadlines}
 
 
-def handlers_under(rules: Rules) -> Mapping[type[Message], Handler[Any]]:
-    """The handlers with the rules of this deployment."""
+def handlers_under(rules: Rules, reader: WebhookReader) -> Mapping[type[Message], Handler[Any]]:
+    """The handlers with the rules of this deployment, and its gateway's way to word webhooks."""
     together: dict[type[Message], Handler[Any]] = {
         message: partial(handler, rules=rules) for message, handler in HANDLERS.items()
     }
     one_by_one: dict[type[Message], Handler[Any]] = {
         message: each(partial(handler, rules=rules)) for message, handler in RARE_HANDLERS.items()
     }
-    return together | one_by_one
+    hints: dict[type[Message], Handler[Any]] = {
+        GatewayWebhookReceived: partial(follow_hints, rules=rules, reader=reader)
+    }
+    return together | one_by_one | hints
 
 
 def timers_under(rules: Rules) -> Mapping[str, TimerHandler]:

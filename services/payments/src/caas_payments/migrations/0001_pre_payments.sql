@@ -39,6 +39,7 @@ CREATE TABLE payments (
     CONSTRAINT refunds_never_pass_the_capture CHECK (refunded_minor + refunding_minor <= captured_minor)
 ) WITH (fillfactor = 70);
 CREATE INDEX payments_subject ON payments (subject_id);
+CREATE INDEX payments_transaction ON payments (gateway_transaction_id);
 CREATE INDEX payments_at_risk ON payments (customer_id)
     WHERE at_risk_minor > 0 OR status = 'SETTLEMENT_FAILED';
 COMMENT ON TABLE payments IS 'One movement of money each (PAY-1); status and version are changed by compare-and-set.';

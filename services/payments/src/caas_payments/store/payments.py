@@ -31,6 +31,10 @@ READ: Final = _PAYMENT + " WHERE p.id = $1"
 
 READ_OF_SUBJECT: Final = _PAYMENT + " WHERE p.subject_id = $1 ORDER BY p.created_at, p.id LIMIT 100"
 
+READ_IDS_BY_TRANSACTION: Final = """
+SELECT gateway_transaction_id, id FROM payments WHERE gateway_transaction_id = ANY($1::text[])
+"""
+
 _AMONG_SIMILAR: Final = """
 WHERE p.id IN (
     SELECT id FROM payments WHERE id = ANY($1::uuid[])
@@ -85,6 +89,12 @@ async def read_payment(tx: Tx, payment_id: UUID) -> Payment | None:
 async def read_payments_of(tx: Tx, subject_id: UUID) -> list[Payment]:
     """The payments of one purchase, order or invoice, oldest first, at most 100."""
     return [_payment(row) for row in await tx.fetch(READ_OF_SUBJECT, subject_id)]
+
+
+async def read_ids_by_transaction(tx: Tx, transaction_ids: Collection[str]) -> dict[str, UUID]:
+    """The payments held under the gateway's own transaction ids; the gateway's other transactions are absent."""
+    rows = await tx.fetch(READ_IDS_BY_TRANSACTION, sorted(set(transaction_ids)))
+    return {row["gateway_transaction_id"]: row["id"] for row in rows}
 
 
 async def read_similar(

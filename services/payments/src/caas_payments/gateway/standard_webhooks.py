@@ -1,0 +1,115 @@
+"""Standard Webhooks, as the gateway of GW-1 signs its webhooks, read tolerantly."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from caas_contracts.gateway import GatewayWebhookReceived
+from caas_payments.errors import WebhookFault, WebhookRefused
+from caas_payments.gateway.webhooks import Changed, Disputed, Held, Meaning, Unreadable, VerifiedWebhook
+
+CHARGEBACK_OPENED: Final = "chargeback.opened"
+TRANSACTION_AUTHORIZED: Final = "transaction.authorized"
+
+_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_CODE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
+
+
+class _Subject(BaseModel):
+    """What a webhook is about: a transaction, something that belongs to one, or neither."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    id: str = Field(default="", max_length=64)
+    transaction_id: str = Field(default="", max_length=64)
+    # PostgreSQL keeps no NUL, and no reference of ours has a control character.
+    reference: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1f]*$")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    type: str = Field(pattern=_CODE)
+    data: _Subject
+
+
+class _Chargeback(BaseModel):
+    """`data` of `chargeback.opened`."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    id: str = Field(pattern=_CODE)
+    amount_minor: int = Field(ge=0)
+    currency: str
+    reason: str = ""
+
+
+class _ChargebackBody(BaseModel):
+    data: _Chargeback
+
+
+class StandardWebhooks:
+    """Webhooks signed with one of `secrets` (`whsec_...`): one, or two during a rotation.
+
+    Without a secret every webhook is refused. Raises ValueError for one that is not base64.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._secrets = tuple(Webhook(secret) for secret in secrets)
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> VerifiedWebhook:
+        """As `WebhookReader.verify`."""
+        signed = {name: headers.get(name, "") for name in _HEADERS}
+        if not all(signed.values()):
+            raise WebhookRefused(WebhookFault.MALFORMED, "one of the headers of Standard Webhooks is missing")
+        fault: WebhookFault | None = WebhookFault.FORGED
+        for secret in self._secrets:
+            fault = _objection(secret, signed, body)
+            if fault is None:
+                break
+        if fault is not None:
+            raise WebhookRefused(fault, "the signature or the timestamp is not valid")
+        return VerifiedWebhook(message=_read(signed["webhook-id"], body, now), proof=signed)
+
+    def meaning(self, webhook: GatewayWebhookReceived) -> Meaning:
+        """As `WebhookReader.meaning`."""
+        if webhook.event_type == TRANSACTION_AUTHORIZED:
+            return Held()
+        if webhook.event_type != CHARGEBACK_OPENED:
+            return Changed()
+        try:
+            said = _ChargebackBody.model_validate_json(webhook.body).data
+        except ValidationError:
+            return Unreadable()
+        return Disputed(said.id, said.amount_minor, said.currency, said.reason)
+
+
+def _read(webhook_id: str, body: bytes, now: datetime) -> GatewayWebhookReceived:
+    try:
+        read = _Body.model_validate_json(body)
+        return GatewayWebhookReceived(
+            webhook_id=webhook_id,
+            event_type=read.type,
+            transaction_id=read.data.transaction_id or read.data.id or read.type,
+            reference=read.data.reference,
+            body=body.decode(),
+            received_at=now,
+        )
+    except ValueError as error:
+        raise WebhookRefused(WebhookFault.MALFORMED, "the body is not a webhook of this gateway") from error
+
+
+def _objection(secret: Webhook, headers: dict[str, str], body: bytes) -> WebhookFault | None:
+    """What one secret has against a webhook; None when it signed it."""
+    try:
+        secret.verify(body, headers, json_parse=False)
+    except WebhookVerificationError as error:
+        # The library tells them apart in words only; nothing but the count of refusals depends on it.
+        return WebhookFault.STALE if "timestamp too" in str(error) else WebhookFault.FORGED
+    except ValueError:
+        # The library lets errors of decoding base64, UTF-8 and the header's form through as they are.
+        return WebhookFault.FORGED
+    return None
