@@ -22,7 +22,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Money is held under a transaction, perhaps one that we had given up (GW-4)."""
+    """Money is held or was taken under a transaction, perhaps one that we had given up (GW-4)."""
 
 
 @dataclass(frozen=True, slots=True)

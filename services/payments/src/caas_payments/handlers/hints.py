@@ -57,7 +57,7 @@ async def _follow(
         case Disputed() | Unreadable():
             batch.apply(Change(payment).rejecting("chargeback", "unreadable"), one.cause)
         case Held():
-            # An open attempt may be settled by it; or the payment had ended without this hold (GW-4).
+            # An open attempt may be settled by it; or the payment had ended without this hold or sale (GW-4).
             if payment.attempt is not None or payment.status in NEVER_HELD:
                 batch.hint(payment, one.cause)
         case Changed():
