@@ -18,6 +18,19 @@ import httpx
 
 from caas_sandbox.clock import BusinessClock, rfc3339
 
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS webhooks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    body TEXT NOT NULL,
+    created_s REAL NOT NULL,
+    next_attempt_s REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'given_up'))
+) STRICT;
+CREATE INDEX IF NOT EXISTS webhooks_to_send ON webhooks (next_attempt_s) WHERE state = 'pending';
+"""
+
 CONCURRENCY = 16
 ANSWER_TIMEOUT_S = 5.0
 POLL_S = 0.02
