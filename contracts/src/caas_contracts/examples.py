@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from caas_contracts import billing, gateway, operations, orders, ota, payments, reconciliation, streams
 from caas_contracts.message import Message
+from caas_contracts.vehicle_order_examples import VEHICLE_ORDERS
 
 type Example = Mapping[str, Any]
 
@@ -371,5 +372,11 @@ _REST: Final[Mapping[type[Message], list[Example]]] = {
 }
 
 EXAMPLES: Final[Mapping[type[Message], list[Example]]] = (
-    dict(_PAYMENTS) | dict(_ORDERS) | dict(_OTA) | dict(_BILLING) | dict(_RECONCILIATION) | dict(_REST)
+    dict(_PAYMENTS)
+    | dict(_ORDERS)
+    | dict(VEHICLE_ORDERS)
+    | dict(_OTA)
+    | dict(_BILLING)
+    | dict(_RECONCILIATION)
+    | dict(_REST)
 )

@@ -21,6 +21,9 @@ class AlertKind(StrEnum):
     CAPTURE_FAILED = "capture_failed"
     CASE_OVERDUE = "case_overdue"
     TASK_FAILING = "task_failing"
+    SETTLEMENT_FAILED = "settlement_failed"
+    LATE_PAYMENT = "late_payment"
+    PARTNER_REFUSED = "partner_refused"
 
 
 class AlertRaised(Message):

@@ -53,8 +53,9 @@ ORDERS_COMMANDS = Topic(
     description="what may be asked of orders: purchases placed and cancelled by other systems",
 )  # fmt: skip
 ORDERS_EVENTS = Topic(
-    "caas.orders.events.v1", "purchase_id or vehicle_id", "orders", ("orders",), ("ota", "billing", "reconciliation"),
-    description="what has happened to purchases and vehicles",
+    "caas.orders.events.v1", "purchase_id, order_id or vehicle_id", "orders", ("orders",),
+    ("ota", "billing", "reconciliation"),
+    description="what has happened to purchases, vehicle orders and vehicles",
 )  # fmt: skip
 OTA_COMMANDS = Topic(
     "caas.ota.commands.v1", "vehicle_id", "ota", ("orders", "billing"), ("ota",),
