@@ -103,6 +103,9 @@ class FaultRequest(BaseModel):
     times: Annotated[int, Field(ge=1)] = 1
     retry_after_s: Annotated[int, Field(ge=0)] | None = None
     for_s: Annotated[int, Field(ge=1)] | None = None
+    reason: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")] | None = None
+    days: Annotated[int, Field(ge=1, le=365)] | None = None
+    hold_s: Annotated[float, Field(gt=0, le=60)] | None = None
 
     @model_validator(mode="after")
     def _pause_belongs_to_an_answer(self) -> Self:
