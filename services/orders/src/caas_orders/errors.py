@@ -145,3 +145,11 @@ class PurchaseCancelled(Problem):
     status = 409
     code = "purchase_cancelled"
     title = "The purchase was cancelled"
+
+
+class WebhookRefused(Problem):
+    """A partner's webhook is forged, stale or malformed; nothing changed. `detail` shows nothing of it."""
+
+    status = 400
+    code = "webhook_refused"
+    title = "The webhook was not accepted"

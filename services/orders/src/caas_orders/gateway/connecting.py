@@ -1,7 +1,6 @@
 """Connects orders to factory, administration and transport, as the settings say where they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -10,19 +9,10 @@ from pydantic import SecretStr
 from caas_orders.gateway.commissions import CommissionClient
 from caas_orders.gateway.partner_events import Partner, PartnerWebhooks
 from caas_orders.gateway.partners import FactoryClient, RegistrationClient, TransportClient
-from caas_orders.gateway.supply import Factory, Registration, Transport
+from caas_orders.gateway.supply import Suppliers
 from caas_orders.settings import OrdersSettings
 
 _CONNECTIONS: Final = 32  # As many as the effect that calls a partner makes calls at once.
-
-
-@dataclass(frozen=True, slots=True)
-class Suppliers:
-    """Who builds, registers and brings a vehicle."""
-
-    factory: Factory
-    registration: Registration
-    transport: Transport
 
 
 def connect(settings: OrdersSettings) -> Suppliers:
