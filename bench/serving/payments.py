@@ -35,7 +35,7 @@ class ApprovingGateway:
     async def refund(self, task: GatewayTask) -> GatewayResult:
         return Answered(self._transaction(task, TransactionStatus.REFUNDED))
 
-    async def look_up(self, reference: str, transaction_id: str = "", /) -> GatewayResult:
+    async def look_up(self, _reference: str, _transaction_id: str = "", /) -> GatewayResult:
         return NotFound()
 
     async def close(self) -> None:
