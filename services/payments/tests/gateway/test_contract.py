@@ -231,3 +231,39 @@ async def test_a_repetition_under_the_same_key_has_one_effect(
     assert answered(await partner.gateway.refund(refund)).refunded_minor == 500
     assert answered(await partner.gateway.look_up(task.reference)).refunded_minor == 500
     await disturbed.close()
+
+
+@shows(Capability.SALE)
+async def test_a_sale_takes_the_amount_in_one_step(partner: Partner) -> None:
+    task = an_authorization_of(partner.target.approved)
+    sold = answered(await partner.gateway.sale(task))
+    assert (sold.status, sold.captured_minor, sold.reference) == (
+        TransactionStatus.CAPTURED,
+        PRICE_MINOR,
+        task.reference,
+    )
+    found = answered(await partner.gateway.look_up(task.reference))
+    assert (found.id, found.captured_minor) == (sold.id, PRICE_MINOR)
+    assert await partner.gateway.capture(following(task, sold, "capture:2")) == Refused("already_captured")
+    assert await partner.gateway.void(following(task, sold, "void:3")) == Refused("already_captured")
+    refunded = answered(await partner.gateway.refund(following(task, sold, "refund:4")))
+    assert (refunded.status, refunded.refunded_minor) == (TransactionStatus.REFUNDED, PRICE_MINOR)
+
+
+@shows(Capability.SALE)
+async def test_a_declined_sale_takes_nothing(partner: Partner) -> None:
+    task = an_authorization_of(partner.target.declined)
+    assert declined_as(await partner.gateway.sale(task)) == "card_declined"
+
+
+@shows(Capability.SAME_KEY)
+async def test_the_same_key_twice_sells_once(partner: Partner) -> None:
+    task = an_authorization_of(partner.target.approved)
+    sold = answered(await partner.gateway.sale(task))
+    assert answered(await partner.gateway.sale(task)) == sold
+
+
+@shows(Capability.PENDING)
+async def test_a_sale_that_needs_the_customer_is_pending(partner: Partner) -> None:
+    pending = answered(await partner.gateway.sale(an_authorization_of(partner.target.pending)))
+    assert pending.status is TransactionStatus.PENDING
