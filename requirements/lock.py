@@ -18,6 +18,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 DEV_IN: Final = ROOT / "requirements" / "dev.in"
 DEV_TXT: Final = ROOT / "requirements" / "dev.txt"
 UV_TXT: Final = ROOT / "requirements" / "uv.txt"
+LOCALSTRIPE_TXT: Final = ROOT / "requirements" / "localstripe.txt"
 DISTRIBUTIONS: Final = ("contracts", "chassis", "services/*", "deploy/*")
 DEPLOYABLES: Final = ("services/*", "deploy/sandbox")
 OLDEST_PYTHON: Final = "3.12"
@@ -51,6 +52,8 @@ def main() -> None:
     compile_requirements(everything, DEV_TXT)
     # Installed first and by itself, as it installs the others.
     compile_requirements({"uv"}, UV_TXT, within=DEV_TXT)
+    # A program of its own that tests start: it shares no environment with ours.
+    compile_requirements({"localstripe"}, LOCALSTRIPE_TXT)
     for pattern in DEPLOYABLES:
         for folder in sorted(ROOT.glob(pattern)):
             for each in known.values():

@@ -12,7 +12,8 @@ from tests.architecture.sources import ROOT
 
 DISTRIBUTIONS = {each.name: each for each in read_distributions()}
 DEV = ROOT / "requirements" / "dev.txt"
-LOCKED = [ROOT / "requirements" / "uv.txt", DEV, *sorted(ROOT.glob("*/*/requirements.txt"))]
+LOCALSTRIPE = ROOT / "requirements" / "localstripe.txt"
+LOCKED = [LOCALSTRIPE, ROOT / "requirements" / "uv.txt", DEV, *sorted(ROOT.glob("*/*/requirements.txt"))]
 
 PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[[a-z0-9,-]+\])?==(?P<version>\S+)( ; [^/]+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
@@ -42,7 +43,7 @@ def test_the_lock_fits_what_a_distribution_declares(distribution: Distribution) 
     assert not misfits
 
 
-@pytest.mark.parametrize("path", LOCKED[2:], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", LOCKED[3:], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_deployable_ships_the_versions_that_were_tested(path: Path) -> None:
     tested = pins(DEV)
     assert {name: version for name, version in pins(path).items() if tested.get(name) != version} == {}

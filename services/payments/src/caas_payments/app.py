@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 import httpx
 from fastapi import FastAPI
@@ -22,15 +22,17 @@ from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient, PaymentGateway
 from caas_payments.gateway.breaker import BreakingGateway
 from caas_payments.gateway.standard_webhooks import StandardWebhooks
+from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.circuit import CircuitAlarm
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
+from caas_payments.http.bridge import webhook_door
 from caas_payments.http.cases import cases_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
-from caas_payments.settings import PaymentsSettings
+from caas_payments.settings import GatewayKind, PaymentsSettings
 
 
 def main() -> None:
@@ -40,11 +42,11 @@ def main() -> None:
 
 def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> FastAPI:
     """The application; `gateway` takes the place of the HTTP client, for a partner in the same process."""
-    partner = gateway or GatewayClient(http_client(settings))
+    partner = gateway or gateway_of(settings)
     breaker = BreakingGateway(partner, settings.breaker_failures, settings.breaker_open_s)
     clock = BusinessClock(settings.clock_file)
     rules = rules_of(settings)
-    reader = StandardWebhooks(settings.webhook_secrets)
+    reader = reader_of(settings)
     service = service_of(rules, breaker, settings.gateway_concurrency, reader, clock)
     watched = replace(
         service,
@@ -56,9 +58,9 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
         payments_router(runtime, rules),
         cases_router(runtime, rules),
         oversight_router(runtime),
-        webhooks_router(runtime, reader),
+        webhooks_router(runtime, rules, reader),
     ]
-    app = create_app(runtime, routers)
+    app = create_app(runtime, routers, doors=[webhook_door(runtime, reader)])
     _close_at_the_end(app, partner)
     return app
 
@@ -99,6 +101,28 @@ def rules_of(settings: PaymentsSettings) -> Rules:
         void_margin=timedelta(seconds=settings.void_margin_s),
     )
     return Rules(terms=terms, policy=POLICIES[settings.risk_policy_version], jitter=settings.retry_jitter)
+
+
+def gateway_of(settings: PaymentsSettings) -> PaymentGateway:
+    """The adapter for the deployment's gateway (GW-7)."""
+    match settings.gateway_kind:
+        case GatewayKind.CAAS:
+            return GatewayClient(http_client(settings))
+        case GatewayKind.STRIPE:
+            return StripeGateway(http_client(settings))
+        case _:
+            assert_never(settings.gateway_kind)
+
+
+def reader_of(settings: PaymentsSettings) -> WebhookReader:
+    """How the deployment's gateway signs and words its webhooks; raises ValueError for an unusable secret."""
+    match settings.gateway_kind:
+        case GatewayKind.CAAS:
+            return StandardWebhooks(settings.webhook_secrets)
+        case GatewayKind.STRIPE:
+            return StripeWebhooks(settings.webhook_secrets)
+        case _:
+            assert_never(settings.gateway_kind)
 
 
 def http_client(settings: PaymentsSettings) -> httpx.AsyncClient:

@@ -81,5 +81,21 @@ class ResolutionIncomplete(Problem):
     title = "The resolution is not complete"
 
 
+class WebhookTooSlow(Problem):
+    """The webhook's body did not arrive in time."""
+
+    status = 408
+    code = "webhook_too_slow"
+    title = "The webhook did not arrive in time"
+
+
+class WebhookNotFound(Problem):
+    """No webhook with this id was accepted."""
+
+    status = 404
+    code = "webhook_not_found"
+    title = "No such webhook"
+
+
 class ConcurrentChange(Exception):
     """Another transaction changed the same payment between reading and writing: run this one again."""

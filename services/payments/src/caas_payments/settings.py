@@ -1,6 +1,7 @@
 """Settings of payments, from the environment (`CAAS_PAYMENTS_...`); all durations are real time unless named."""
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -9,12 +10,20 @@ from pydantic_settings import SettingsConfigDict
 from caas_chassis.settings import ServiceSettings
 
 
+class GatewayKind(StrEnum):
+    """Whose API the gateway speaks (GW-7)."""
+
+    CAAS = "caas"
+    STRIPE = "stripe"
+
+
 class PaymentsSettings(ServiceSettings):
     """The margins, `key_life_s`, `key_safety_s` and `believe_absence_after_s` are business time."""
 
     model_config = SettingsConfigDict(env_prefix="CAAS_PAYMENTS_", hide_input_in_errors=True, populate_by_name=True)
 
     http_port: int = 8101
+    gateway_kind: GatewayKind = GatewayKind.CAAS
     gateway_url: str = "http://127.0.0.1:8201"
     gateway_api_key: SecretStr = SecretStr("")
     gateway_timeout_s: float = Field(default=10.0, gt=0, le=25, description="longest wait for an answer")

@@ -54,6 +54,9 @@ class BreakingGateway:
     async def authorize(self, task: GatewayTask) -> GatewayResult:
         return await self._ask(lambda: self._gateway.authorize(task))
 
+    async def sale(self, task: GatewayTask) -> GatewayResult:
+        return await self._ask(lambda: self._gateway.sale(task))
+
     async def capture(self, task: GatewayTask) -> GatewayResult:
         return await self._ask(lambda: self._gateway.capture(task))
 
@@ -63,8 +66,8 @@ class BreakingGateway:
     async def refund(self, task: GatewayTask) -> GatewayResult:
         return await self._ask(lambda: self._gateway.refund(task))
 
-    async def look_up(self, reference: str) -> GatewayResult:
-        return await self._ask(lambda: self._gateway.look_up(reference))
+    async def look_up(self, reference: str, transaction_id: str = "", /) -> GatewayResult:
+        return await self._ask(lambda: self._gateway.look_up(reference, transaction_id))
 
     async def close(self) -> None:
         """Close the gateway's connections."""

@@ -24,6 +24,7 @@ from caas_payments.domain.payment import (
     Deadline,
     Froze,
     Moved,
+    Owed,
     Payment,
     Proof,
     Proved,
@@ -35,7 +36,7 @@ from caas_payments.domain.payment import (
     Word,
     Worked,
 )
-from caas_payments.domain.refund import RefundState
+from caas_payments.domain.refund import Refund, RefundState
 from caas_payments.gateway import GatewayTask
 from caas_payments.store import attempts, audit, calls, cases, payments, proofs, refunds
 from caas_payments.store.calls import NewCall
@@ -61,6 +62,7 @@ class Batch:
         self._changed: set[UUID] = set()
         self._proofs: list[Proof] = []
         self._captures: list[tuple[UUID, Captured]] = []
+        self._owed: list[Refund] = []
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._opened: set[tuple[UUID, int]] = set()
         self._audit: list[AuditEntry] = []
@@ -127,6 +129,8 @@ class Batch:
             await payments.update_payments(tx, [self._payments[name] for name in updated])
         if self._proofs:
             await proofs.insert_proofs(tx, self._proofs)
+        for owed in self._owed:
+            await refunds.insert_refund(tx, owed)
         await self._write_attempts()
         await self._write_history()
         if self._captures:
@@ -164,12 +168,8 @@ class Batch:
                 self._attempts[key] = attempt
                 if opened:
                     self._opened.add(key)
-            case Moved(source, target, reason):
-                self._write_down(payment, AuditKind.TRANSITION, (source, target, reason), cause)
-            case Rejected(status, wanted, reason):
-                self._write_down(payment, AuditKind.REJECTION, (status, wanted, reason), cause)
-            case Ruled(status, outcome, note):
-                self._write_down(payment, AuditKind.RULING, (status, outcome, note), cause)
+            case Moved() | Rejected() | Ruled():
+                self._write_down(payment, record, cause)
             case Froze(number, reason):
                 self._frozen.append(NewCase(id=new_id(), payment_id=payment.id, number=number, reason=reason))
             case Thawed(number, found):
@@ -179,6 +179,15 @@ class Batch:
                 self._proofs.append(proof)
             case Captured() as captured:
                 self._captures.append((payment.id, captured))
+            case Owed(refund_id, amount_minor, reason):
+                owed = Refund(
+                    id=refund_id,
+                    payment_id=payment.id,
+                    amount_minor=amount_minor,
+                    reason=reason,
+                    requested_at=self._tx.now,
+                )
+                self._owed.append(owed)
             case _:
                 assert_never(record)
 
@@ -199,8 +208,8 @@ class Batch:
             case _:
                 assert_never(word)
 
-    def _write_down(self, payment: Payment, kind: AuditKind, move: tuple[str, str, str], cause: Cause) -> None:
-        source, target, reason = move
+    def _write_down(self, payment: Payment, record: Moved | Rejected | Ruled, cause: Cause) -> None:
+        kind, source, target, reason = _audited(record)
         self._audit.append(
             AuditEntry(
                 payment_id=payment.id,
@@ -216,6 +225,18 @@ class Batch:
         )
 
 
+def _audited(record: Moved | Rejected | Ruled) -> tuple[AuditKind, str, str, str]:
+    match record:
+        case Moved(source, target, reason):
+            return AuditKind.TRANSITION, source, target, reason
+        case Rejected(status, wanted, reason):
+            return AuditKind.REJECTION, status, wanted, reason
+        case Ruled(status, outcome, note):
+            return AuditKind.RULING, status, outcome, note
+        case _:
+            assert_never(record)
+
+
 def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
     """The question to the gateway; a hint needs no attempt, it only reads."""
     return GatewayTask(
@@ -227,7 +248,7 @@ def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
         amount_minor=attempt.amount_minor if attempt else 0,
         currency=payment.currency,
         payment_method=payment.intent.payment_method,
-        transaction_id=payment.hold.transaction_id if payment.hold else "",
+        transaction_id=payment.transaction_id or "",
         refund_id=attempt.refund_id if attempt else None,
         opened_at=attempt.opened_at if attempt else None,
     )

@@ -42,10 +42,12 @@ def gateway_effect(
 async def ask_gateway(gateway: PaymentGateway, task: GatewayTask) -> GatewayResult:
     """Call the operation that the task names, or look up what became of it."""
     if task.step is not Step.CALL:
-        return await gateway.look_up(task.reference)
+        return await gateway.look_up(task.reference, task.transaction_id)
     match task.operation:
         case Operation.AUTHORIZE:
             return await gateway.authorize(task)
+        case Operation.SALE:
+            return await gateway.sale(task)
         case Operation.CAPTURE:
             return await gateway.capture(task)
         case Operation.VOID:

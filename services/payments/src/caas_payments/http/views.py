@@ -25,8 +25,8 @@ class _Summary(TypedDict):
     purpose: str
     customer_id: str
     subject_id: UUID
-    vehicle_id: str
-    service_code: str
+    vehicle_id: str | None
+    service_code: str | None
     amount: Money
     captured: Money
     settled: Money
@@ -134,8 +134,8 @@ class PaymentView(BaseModel):
     purpose: str
     customer_id: str
     subject_id: UUID
-    vehicle_id: str
-    service_code: str
+    vehicle_id: str | None
+    service_code: str | None
     amount: Money
     captured: Money
     settled: Money
@@ -150,7 +150,8 @@ class PaymentView(BaseModel):
 class PaymentFile(PaymentView):
     """A payment with everything that operations need to explain it."""
 
-    activation_id: UUID
+    activation_id: UUID | None
+    gateway_transaction_id: str | None
     version: int
     frozen: bool
     delivery: Delivery
@@ -174,6 +175,7 @@ class PaymentFile(PaymentView):
         return cls(
             **_summary(payment),
             activation_id=payment.intent.activation_id,
+            gateway_transaction_id=payment.transaction_id,
             version=payment.version,
             frozen=payment.frozen,
             delivery=payment.intent.delivery,
