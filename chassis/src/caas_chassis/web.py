@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caas_chassis.auth import Forbidden, Principal, TokenVerifier
-from caas_chassis.cards import holds_card_number
+from caas_chassis.cards import holds_card_data_in
 from caas_chassis.cause import Cause, child_traceparent, new_traceparent
 from caas_chassis.database import TRANSIENT
 from caas_chassis.errors import Problem
@@ -110,7 +110,7 @@ class PayloadTooLarge(Problem):
 
 
 class CardNumberRefused(Problem):
-    """Something that looks like a card number came in (GW-6). It is neither stored nor echoed."""
+    """Card data came in: a number, a security code or a magnetic track (GW-6). It is neither stored nor echoed."""
 
     status = 400
     code = "card_number_refused"
@@ -202,13 +202,20 @@ class _Guard:
         body = await _read(receive) if scope["method"] in ("POST", "PUT", "PATCH", "DELETE") else b""
         if body is None:
             return await _refuse(PayloadTooLarge(f"at most {MAX_BODY_BYTES} bytes are accepted"), scope, receive, send)
-        text = f"{scope['path']} {_text(scope.get('query_string', b''))} {_text(body)}"
-        if holds_card_number(text):
+        if _holds_card_data(scope, body):
             return await _refuse(CardNumberRefused("send the gateway's token instead"), scope, receive, send)
+        text = f"{scope['path']} {_text(scope.get('query_string', b''))} {_text(body)}"
         if "\x00" in text or "\\u0000" in text:  # No text column can hold it.
             return await _refuse(InvalidRequest("the NUL character is not accepted"), scope, receive, send)
         replayed = _Replay(body, receive)
         return await self._app(scope, replayed, send)
+
+
+def _holds_card_data(scope: Scope, body: bytes) -> bool:
+    """Whether any part of a request holds card data: path, query, names and values of headers, body."""
+    headers = b"\n".join(part for header in scope["headers"] for part in header)
+    line = scope["path"].encode(errors="replace") + b"\n" + scope.get("query_string", b"")
+    return any(holds_card_data_in(part) for part in (line, headers, body))
 
 
 class _Replay:
