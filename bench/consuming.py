@@ -129,7 +129,7 @@ def _same_writes(commands: Sequence[ActivateService]) -> list[_Write]:
         (inbox.INSERT_POSITIONS, [["orders"] * number, [topic] * number, [c.key for c in commands], [1] * number]),
         (UPDATE_STATE, [[command.purchase_id for command in commands]]),
         (inbox.UPSERT_OFFSETS, [[topic], [0], [number]]),
-        (outbox.INSERT, outbox.columns_of(entries)),
+        (outbox.INSERT, [outbox.rows_of(entries)]),
     ]
 
 

@@ -25,6 +25,10 @@ class ApprovingGateway:
         held = self._transaction(task, TransactionStatus.AUTHORIZED)
         return Answered(replace(held, authorized_at=now, capture_before=now + HOLD))
 
+    async def sale(self, task: GatewayTask) -> GatewayResult:
+        sold = self._transaction(task, TransactionStatus.CAPTURED)
+        return Answered(replace(sold, captured_minor=task.amount_minor, authorized_at=self._clock.now()))
+
     async def capture(self, task: GatewayTask) -> GatewayResult:
         captured = self._transaction(task, TransactionStatus.CAPTURED)
         return Answered(replace(captured, captured_minor=task.amount_minor))
@@ -35,7 +39,7 @@ class ApprovingGateway:
     async def refund(self, task: GatewayTask) -> GatewayResult:
         return Answered(self._transaction(task, TransactionStatus.REFUNDED))
 
-    async def look_up(self, reference: str, transaction_id: str = "", /) -> GatewayResult:
+    async def look_up(self, _reference: str, _transaction_id: str = "", /) -> GatewayResult:
         return NotFound()
 
     async def close(self) -> None:

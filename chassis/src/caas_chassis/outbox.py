@@ -26,8 +26,7 @@ while its commit is flushed to disk, so that commits would be flushed one by one
 
 INSERT: Final = """
 WITH entry AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::text[],
-        $8::text[], $9::text[], $10::timestamptz[]) WITH ORDINALITY AS e(id, topic, key, type, payload,
+    SELECT * FROM unnest($1::chassis.new_message[]) WITH ORDINALITY AS e(id, topic, key, type, payload,
         behind, correlationid, causationid, traceparent, occurred_at, n)
 ), stream AS (
     INSERT INTO chassis.outbox_stream AS s (topic, key, last_sequence, horizon)
@@ -71,22 +70,25 @@ def entry_of(message: Message, cause: Cause, now: datetime, topic: Topic | None 
 
 async def write(connection: Connection, entries: Sequence[Entry]) -> None:
     """Number and insert the entries in one statement; streams are locked in order, so no deadlock."""
-    await connection.execute(INSERT, *columns_of(entries))
+    await connection.execute(INSERT, rows_of(entries))
 
 
-def columns_of(entries: Sequence[Entry]) -> list[Sequence[object]]:
-    """The arguments of INSERT: one array for each column."""
+def rows_of(entries: Sequence[Entry]) -> list[tuple[object, ...]]:
+    """The argument of INSERT: a `chassis.new_message` for each entry."""
     return [
-        [entry.id for entry in entries],
-        [entry.topic for entry in entries],
-        [entry.key for entry in entries],
-        [entry.type for entry in entries],
-        [entry.payload for entry in entries],
-        _behind(entries),
-        [entry.cause.correlation_id for entry in entries],
-        [entry.cause.message_id for entry in entries],
-        [child_traceparent(entry.cause.traceparent) for entry in entries],
-        [entry.occurred_at for entry in entries],
+        (
+            entry.id,
+            entry.topic,
+            entry.key,
+            entry.type,
+            entry.payload,
+            behind,
+            entry.cause.correlation_id,
+            entry.cause.message_id,
+            child_traceparent(entry.cause.traceparent),
+            entry.occurred_at,
+        )
+        for entry, behind in zip(entries, _behind(entries), strict=True)
     ]
 
 

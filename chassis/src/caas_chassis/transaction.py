@@ -27,15 +27,12 @@ CHANGE_CHANNEL: Final = "chassis_change"
 INSERT_TASKS: Final = """
 INSERT INTO chassis.task (effect, key, payload, due_at, correlationid, causationid, actor, traceparent)
 SELECT effect, key, payload, now() + delay, correlationid, causationid, actor, traceparent
-FROM unnest($1::text[], $2::text[], $3::bytea[], $4::interval[], $5::text[], $6::text[], $7::text[], $8::text[])
-    AS t(effect, key, payload, delay, correlationid, causationid, actor, traceparent)
+FROM unnest($1::chassis.new_task[])
 """
 
 UPSERT_TIMERS: Final = """
 INSERT INTO chassis.timer AS t (timer, key, due_at, correlationid, causationid, actor, traceparent)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])
-    AS n(timer, key, due_at, correlationid, causationid, actor, traceparent)
-ORDER BY timer, key
+SELECT * FROM unnest($1::chassis.new_timer[]) ORDER BY timer, key
 ON CONFLICT (timer, key) DO UPDATE SET due_at = excluded.due_at, attempts = 0, retry_at = '-infinity',
     correlationid = excluded.correlationid, causationid = excluded.causationid, actor = excluded.actor,
     traceparent = excluded.traceparent
@@ -171,31 +168,17 @@ class Tx:
             await outbox.write(self.connection, self._entries)
 
     async def _write_tasks(self, tasks: Sequence[_Task]) -> None:
-        await self.connection.execute(
-            INSERT_TASKS,
-            [task.effect for task in tasks],
-            [task.key for task in tasks],
-            [task.payload for task in tasks],
-            [task.delay for task in tasks],
-            [task.cause.correlation_id for task in tasks],
-            [task.cause.message_id for task in tasks],
-            [task.cause.actor for task in tasks],
-            [task.cause.traceparent for task in tasks],
-        )
+        rows = [(task.effect, task.key, task.payload, task.delay, *_origin(task.cause)) for task in tasks]
+        await self.connection.execute(INSERT_TASKS, rows)
 
     async def _write_timers(self) -> None:
         unset = [name for name, setting in self._timers.items() if setting is None]
         if unset:
             await self.connection.execute(DELETE_TIMERS, [name[0] for name in unset], [name[1] for name in unset])
-        wanted = [(name, *setting) for name, setting in self._timers.items() if setting is not None]
+        wanted = [(*name, setting[0], *_origin(setting[1])) for name, setting in self._timers.items() if setting]
         if wanted:
-            await self.connection.execute(
-                UPSERT_TIMERS,
-                [name[0] for name, _, _ in wanted],
-                [name[1] for name, _, _ in wanted],
-                [due_at for _, due_at, _ in wanted],
-                [cause.correlation_id for _, _, cause in wanted],
-                [cause.message_id for _, _, cause in wanted],
-                [cause.actor for _, _, cause in wanted],
-                [cause.traceparent for _, _, cause in wanted],
-            )
+            await self.connection.execute(UPSERT_TIMERS, wanted)
+
+
+def _origin(cause: Cause) -> tuple[str, str, str, str | None]:
+    return cause.correlation_id, cause.message_id, cause.actor, cause.traceparent

@@ -19,6 +19,7 @@ _REFUND: Final = "0197a5c2-0005-7000-8000-000000000005"
 _INVOICE: Final = "0197a5c2-0006-7000-8000-000000000006"
 _OTHER: Final = "0197a5c2-0007-7000-8000-000000000007"
 _PROOF: Final = "0197a5c2-0008-7000-8000-000000000008"
+_ORDER: Final = "0197a5c2-0009-7000-8000-000000000009"
 _AT: Final = "2026-11-22T10:15:30.250000Z"
 _LATER: Final = "2026-11-22T11:15:30.250000Z"
 _PRICE: Final = {"amount_minor": 1999, "currency": "EUR"}
@@ -34,6 +35,7 @@ _PAYMENT_EVENT: Final = {
     "amount": _PRICE,
     "occurred_at": _AT,
 }
+_SALE_EVENT: Final = {**_PAYMENT_EVENT, "purpose": "reservation", "subject_id": _ORDER}
 _PURCHASE_EVENT: Final = {
     "purchase_id": _PURCHASE,
     **_BUYER,
@@ -80,6 +82,29 @@ _PAYMENTS: Final[Mapping[type[Message], list[Example]]] = {
             "requested_at": _AT,
         }
     ],
+    payments.ChargePayment: [
+        {
+            "payment_id": _PAYMENT,
+            "idempotency_key": _ORDER,
+            "purpose": "reservation",
+            **_BUYER,
+            "subject_id": _ORDER,
+            "vehicle_id": _SERVICE["vehicle_id"],
+            "amount": _PRICE,
+            "payment_method": "tok_visa_approved",
+            "requested_at": _AT,
+        },
+        {
+            "payment_id": _PAYMENT,
+            "idempotency_key": f"{_INVOICE}:1",
+            "purpose": "subscription",
+            **_BUYER,
+            "subject_id": _INVOICE,
+            "amount": _PRICE,
+            "payment_method": "tok_visa_approved",
+            "requested_at": _AT,
+        },
+    ],
     payments.CancelPayment: [
         {
             "payment_id": _PAYMENT,
@@ -122,7 +147,8 @@ _PAYMENTS: Final[Mapping[type[Message], list[Example]]] = {
             "activate_not_after": _LATER,
         }
     ],
-    payments.PaymentConfirmed: [{**_PAYMENT_EVENT, "gateway_transaction_id": "tx_1"}],
+    payments.PaymentConfirmed: [{**_SALE_EVENT, "gateway_transaction_id": "tx_1"}],
+    payments.OrphanSaleFound: [{**_SALE_EVENT, "gateway_transaction_id": "tx_1", "taken": _PRICE}],
     payments.PaymentFailed: [{**_PAYMENT_EVENT, "reason": "insufficient_funds", "customer_may_retry": True}],
     payments.PaymentAbandoned: [{**_PAYMENT_EVENT, "reason": "gateway_unreachable"}],
     payments.PaymentCaptured: [

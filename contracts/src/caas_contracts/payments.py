@@ -1,7 +1,7 @@
 """What payments may be asked (commands) and what has happened to payments (events, PAY-5)."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -61,6 +61,10 @@ class Delivery(Part):
     policy_version: int = Field(ge=1)
 
 
+type SoldPurpose = Literal[PaymentPurpose.RESERVATION, PaymentPurpose.FINAL, PaymentPurpose.SUBSCRIPTION]
+"""What is paid by a sale: no activation has to succeed before the money may be taken."""
+
+
 class AuthorizePayment(Message):
     """Hold the amount of a one-time service (SVC-3). The same idempotency key is the same payment (PAY-7)."""
 
@@ -70,12 +74,34 @@ class AuthorizePayment(Message):
 
     payment_id: UUID
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200), NoCardData]
-    purpose: PaymentPurpose
+    purpose: Literal[PaymentPurpose.SERVICE]
     customer_id: Code
-    subject_id: UUID = Field(description="the purchase (or order, or invoice) that is paid")
+    subject_id: UUID = Field(description="the purchase that is paid")
     activation_id: UUID = Field(description="the only activation whose success may be charged (SVC-6)")
     vehicle_id: Code
     service_code: Code
+    amount: Money
+    payment_method: Token
+    requested_at: Instant
+
+
+class ChargePayment(Message):
+    """Take the amount at once (RES-1, FIN-2, SUB-4): answered by PaymentConfirmed, PaymentFailed or PaymentAbandoned.
+
+    The same idempotency key is the same payment (PAY-7). A one-time service is never charged this way (SVC-6).
+    """
+
+    TYPE: ClassVar[str] = "caas.payments.ChargePayment.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200), NoCardData]
+    purpose: SoldPurpose
+    customer_id: Code
+    subject_id: UUID = Field(description="the order or invoice that is paid")
+    vehicle_id: Code | None = None
+    service_code: Code | None = None
     amount: Money
     payment_method: Token
     requested_at: Instant
@@ -164,6 +190,18 @@ class PaymentConfirmed(PaymentEvent):
     gateway_transaction_id: Code
 
 
+class OrphanSaleFound(PaymentEvent):
+    """The gateway had taken the money of a payment that ended without it (GW-4); it is being given back.
+
+    Nothing was sold: a PaymentRefunded follows, and the payment keeps the state in which it ended.
+    """
+
+    TYPE: ClassVar[str] = "caas.payments.OrphanSaleFound.v1"
+
+    gateway_transaction_id: Code
+    taken: Money
+
+
 class PaymentFailed(PaymentEvent):
     """Declined or refused: nothing was held, nothing charged (SVC-7)."""
 
@@ -248,12 +286,14 @@ class ChargebackReceived(PaymentEvent):
 
 MESSAGES: tuple[type[Message], ...] = (
     AuthorizePayment,
+    ChargePayment,
     CancelPayment,
     RefundPayment,
     RecordSettlement,
     PaymentInitiated,
     PaymentAuthorized,
     PaymentConfirmed,
+    OrphanSaleFound,
     PaymentFailed,
     PaymentAbandoned,
     PaymentCaptured,

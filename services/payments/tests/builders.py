@@ -10,15 +10,18 @@ from caas_contracts.ota import ActivationEvidence, ActivationFailed, ServiceActi
 from caas_contracts.payments import (
     AuthorizePayment,
     CancelPayment,
+    ChargePayment,
     Delivery,
     DeliveryDecision,
     PaymentPurpose,
     RecordSettlement,
     RefundPayment,
     RiskRating,
+    SoldPurpose,
     VoidGround,
 )
 from caas_payments.domain import authorization
+from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.gateway_result import Transaction, TransactionStatus
 from caas_payments.domain.payment import Change, Intent, Payment
 
@@ -43,6 +46,27 @@ def an_authorization(
         activation_id=new_id(),
         vehicle_id="vehicle-1",
         service_code="heated-seats",
+        amount=amount,
+        payment_method=payment_method,
+        requested_at=NOW,
+    )
+
+
+def a_charge(
+    *,
+    purpose: SoldPurpose = PaymentPurpose.RESERVATION,
+    amount: Money = PRICE,
+    customer_id: str = "customer-1",
+    payment_method: str = "tok_approved",
+    idempotency_key: str | None = None,
+) -> ChargePayment:
+    payment_id = new_id()
+    return ChargePayment(
+        payment_id=payment_id,
+        idempotency_key=idempotency_key or f"order-{payment_id}",
+        purpose=purpose,
+        customer_id=customer_id,
+        subject_id=new_id(),
         amount=amount,
         payment_method=payment_method,
         requested_at=NOW,
@@ -105,7 +129,7 @@ def a_failure(
 
 
 def a_settlement(
-    of: AuthorizePayment, *, line_id: str | None = None, gross_minor: int | None = None, fee_minor: int = 53
+    of: Beginning, *, line_id: str | None = None, gross_minor: int | None = None, fee_minor: int = 53
 ) -> RecordSettlement:
     gross = of.amount.amount_minor if gross_minor is None else gross_minor
     return RecordSettlement(
@@ -117,7 +141,7 @@ def a_settlement(
     )
 
 
-def a_refund(of: AuthorizePayment, amount_minor: int) -> RefundPayment:
+def a_refund(of: Beginning, amount_minor: int) -> RefundPayment:
     return RefundPayment(
         payment_id=of.payment_id,
         refund_id=new_id(),
@@ -127,7 +151,7 @@ def a_refund(of: AuthorizePayment, amount_minor: int) -> RefundPayment:
     )
 
 
-def an_intent(command: AuthorizePayment | None = None, *, reasons: Sequence[str] = ()) -> Intent:
+def an_intent(command: Beginning | None = None, *, reasons: Sequence[str] = ()) -> Intent:
     """An intent that may be delivered, unless there are reasons against it."""
     decision = DeliveryDecision.REFUSE if reasons else DeliveryDecision.ON_AUTHORIZATION
     delivery = Delivery(

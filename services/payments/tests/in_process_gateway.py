@@ -26,12 +26,16 @@ _TOOK_MONEY = (
 )
 
 
+_DECLINED = {"tok_declined": "card_declined", "tok_insufficient_funds": "insufficient_funds"}
+
+
 class InProcessGateway:
     """`calls` counts what reached it by operation; `books` are its transactions by reference."""
 
     def __init__(self) -> None:
         self.books: dict[str, Transaction] = {}
         self.calls: dict[str, int] = defaultdict(int)
+        self._sales: set[str] = set()
         self._answers: dict[str, GatewayResult] = {}
         self._script: dict[str, deque[tuple[GatewayResult, bool]]] = defaultdict(deque)
 
@@ -45,6 +49,9 @@ class InProcessGateway:
 
     async def authorize(self, task: GatewayTask) -> GatewayResult:
         return self._answer("authorize", task, lambda: self._authorize(task))
+
+    async def sale(self, task: GatewayTask) -> GatewayResult:
+        return self._answer("sale", task, lambda: self._sell(task))
 
     async def capture(self, task: GatewayTask) -> GatewayResult:
         return self._answer("capture", task, lambda: self._capture(task))
@@ -66,10 +73,11 @@ class InProcessGateway:
         """Nothing is open."""
 
     def decide_pending(self, reference: str, *, approved: bool) -> None:
-        """What a pending authorization comes to."""
+        """What a pending authorization or sale comes to."""
         found = self.books[reference]
         declined = replace(found, status=TransactionStatus.DECLINED, decline_code="card_declined")
-        self.books[reference] = _held(found) if approved else declined
+        approve = _taken if reference in self._sales else _held
+        self.books[reference] = approve(found) if approved else declined
 
     def expire(self, reference: str) -> None:
         """The hold's time is over."""
@@ -94,11 +102,17 @@ class InProcessGateway:
             amount_minor=task.amount_minor,
             currency=task.currency,
         )
-        if token == "tok_declined":
-            transaction = replace(transaction, status=TransactionStatus.DECLINED, decline_code="card_declined")
+        if token in _DECLINED:
+            transaction = replace(transaction, status=TransactionStatus.DECLINED, decline_code=_DECLINED[token])
         elif token != "tok_pending":
             transaction = _held(transaction)
         return self._book(transaction)
+
+    def _sell(self, task: GatewayTask) -> GatewayResult:
+        self._sales.add(task.reference)
+        self._authorize(task)
+        found = self.books[task.reference]
+        return self._book(_taken(found) if found.status is TransactionStatus.AUTHORIZED else found)
 
     def _capture(self, task: GatewayTask) -> GatewayResult:
         found = self.books[task.reference]
@@ -140,6 +154,15 @@ def _held(transaction: Transaction) -> Transaction:
         status=TransactionStatus.AUTHORIZED,
         authorized_at=now,
         capture_before=now + timedelta(days=9),
+    )
+
+
+def _taken(transaction: Transaction) -> Transaction:
+    return replace(
+        transaction,
+        status=TransactionStatus.CAPTURED,
+        authorized_at=datetime.now(UTC),
+        captured_minor=transaction.amount_minor,
     )
 
 

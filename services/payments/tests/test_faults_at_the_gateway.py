@@ -9,12 +9,12 @@ from pydantic import SecretStr
 
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.plugin import MakeDatabase
-from caas_contracts.payments import PaymentAbandoned, PaymentCaptured, PaymentFailed, PaymentVoided
+from caas_contracts.payments import PaymentAbandoned, PaymentCaptured, PaymentConfirmed, PaymentFailed, PaymentVoided
 from caas_payments.app import http_client, service_of
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient
 from caas_payments.settings import PaymentsSettings
-from services.payments.tests.builders import a_failure, a_refund, a_success, an_authorization
+from services.payments.tests.builders import a_charge, a_failure, a_refund, a_success, an_authorization
 from services.payments.tests.conftest import migrate
 from services.payments.tests.reading import status_of
 from services.payments.tests.sandbox_gateway import API_KEY, SandboxGateway, running_sandbox
@@ -70,6 +70,21 @@ async def test_every_operation_survives_every_fault_and_charges_once(
     assert len(await payments.published(PaymentCaptured)) == 1
     assert len(await payments.published(PaymentVoided)) == 1
     assert await status_of(payments, delivered.payment_id) == "REFUNDED"
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+async def test_a_sale_survives_every_fault_and_takes_the_money_once(
+    payments: Harness, sandbox: SandboxGateway, kind: str
+) -> None:
+    command = a_charge()
+    sandbox.fault("authorize", kind, times=2)
+    sandbox.fault("lookup", kind, times=2)
+    await payments.receive(command)
+    await settle(payments)
+    sandbox.clear_faults()
+    assert sandbox.effects(str(command.payment_id)) == [("authorize", 1999), ("capture", 1999)]
+    assert len(await payments.published(PaymentConfirmed)) == 1
+    assert await status_of(payments, command.payment_id) == "CONFIRMED"
 
 
 @pytest.mark.parametrize("token", ["tok_timeout_before", "tok_timeout_after", "tok_503_twice"])

@@ -113,6 +113,24 @@ async def test_a_hold_is_voided_once(partner: PaymentGateway) -> None:
     assert await partner.capture(following(task, held, "capture:4")) == Refused("already_voided")
 
 
+async def test_a_sale_is_taken_at_once_under_one_key(partner: PaymentGateway) -> None:
+    task = a_task().model_copy(update={"operation": Operation.SALE})
+    sold = answered(await partner.sale(task))
+    assert (sold.status, sold.captured_minor) == (TransactionStatus.CAPTURED, 1999)
+    assert await partner.sale(task) == Answered(sold)
+    assert await partner.look_up(task.reference) == Answered(sold)
+    assert await partner.capture(following(task, sold, "capture:2")) == Refused("already_captured")
+    assert await partner.void(following(task, sold, "void:3")) == Refused("already_captured")
+    refunded = answered(await partner.refund(following(task, sold, "refund:4")))
+    assert (refunded.status, refunded.refunded_minor) == (TransactionStatus.REFUNDED, 1999)
+
+
+async def test_a_declined_or_pending_sale_is_an_answer(partner: PaymentGateway) -> None:
+    declined = answered(await partner.sale(a_task("tok_insufficient_funds")))
+    assert (declined.status, declined.decline_code) == (TransactionStatus.DECLINED, "insufficient_funds")
+    assert answered(await partner.sale(a_task("tok_pending"))).status is TransactionStatus.PENDING
+
+
 async def test_a_decline_is_an_answer_with_its_code(partner: PaymentGateway) -> None:
     declined = answered(await partner.authorize(a_task("tok_declined:customer-7")))
     assert (declined.status, declined.decline_code) == (TransactionStatus.DECLINED, "card_declined")

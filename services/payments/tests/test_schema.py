@@ -12,7 +12,7 @@ import caas_payments.store
 from caas_chassis.ids import new_id
 from caas_chassis.testing.harness import Harness
 from caas_chassis.transaction import Tx
-from services.payments.tests.builders import a_failure, a_success, an_authorization
+from services.payments.tests.builders import a_charge, a_failure, a_success, an_authorization
 
 OPEN_ATTEMPT = """
 INSERT INTO attempts (payment_id, number, operation, amount_minor, state, proof_id, proof_kind, opened_at)
@@ -106,6 +106,38 @@ async def test_the_database_refuses_a_second_verdict_and_a_second_open_attempt(p
         command.activation_id,
         datetime.now(UTC),
     )
+
+
+async def test_the_database_refuses_to_sell_a_service(payments: Harness) -> None:
+    command = an_authorization()
+    await payments.receive(command)
+    await payments.run_effects()
+    await refused(payments, OPEN_ATTEMPT, command.payment_id, "sale", None, None)
+    await refused(payments, "UPDATE payments SET status = 'CONFIRMED' WHERE id = $1", command.payment_id)
+    await refused(payments, "UPDATE payments SET activation_id = NULL WHERE id = $1", command.payment_id)
+    await refused(payments, "UPDATE payments SET vehicle_id = NULL WHERE id = $1", command.payment_id)
+    await refused(payments, "UPDATE payments SET service_code = NULL WHERE id = $1", command.payment_id)
+    await refused(payments, "UPDATE payments SET purpose = 'final' WHERE id = $1", command.payment_id)
+    without_activation = "UPDATE payments SET purpose = 'final', activation_id = NULL, capture_before = NULL,"
+    await refused(payments, f"{without_activation} activate_not_after = NULL WHERE id = $1", command.payment_id)
+
+
+async def test_the_database_refuses_to_hold_what_is_sold(payments: Harness) -> None:
+    sale, service = a_charge(), an_authorization()
+    await payments.receive(sale, service)
+    await payments.run_effects()
+    await payments.receive(a_success(service))
+    async with payments.transaction() as tx:
+        await tx.execute("UPDATE attempts SET state = 'succeeded', resolved_at = now() WHERE state = 'open'")
+        success = await proof_id_of(tx, service.payment_id)
+    await refused(payments, OPEN_ATTEMPT, sale.payment_id, "authorize", None, None)
+    for operation, proof, kind in [("capture", success, "success"), ("capture", None, None), ("void", None, None)]:
+        await refused(payments, OPEN_ATTEMPT, sale.payment_id, operation, proof, kind)
+    await refused(payments, CAPTURE, sale.payment_id, success)
+    await refused(payments, "UPDATE payments SET activation_id = $2 WHERE id = $1", sale.payment_id, new_id())
+    await refused(payments, "UPDATE payments SET purpose = 'service' WHERE id = $1", sale.payment_id)
+    await refused(payments, "UPDATE payments SET status = 'VOIDED' WHERE id = $1", sale.payment_id)
+    await refused(payments, "UPDATE payments SET capture_before = now() WHERE id = $1", sale.payment_id)
 
 
 async def test_the_database_refuses_to_refund_more_than_was_captured(payments: Harness) -> None:

@@ -9,7 +9,9 @@ from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind, PurchasePlaced
 from caas_contracts.payments import (
     ChargebackReceived,
+    OrphanSaleFound,
     PaymentCaptured,
+    PaymentConfirmed,
     PaymentPurpose,
     PaymentRefunded,
     PaymentSettlementFailed,
@@ -65,6 +67,18 @@ def a_capture(
         vehicle_id="vehicle-1",
         service_code="heated-seats",
     )
+
+
+def a_sale(payment_id: UUID | None = None) -> PaymentConfirmed:
+    payment = payment_id or uuid4()
+    sold = _payment(payment, euros(PRICE_MINOR), AN_INSTANT) | {"purpose": PaymentPurpose.RESERVATION}
+    return PaymentConfirmed(**sold, gateway_transaction_id=transaction_of(payment))
+
+
+def an_orphan_sale(payment_id: UUID) -> OrphanSaleFound:
+    taken = euros(PRICE_MINOR)
+    sold = _payment(payment_id, taken, AN_INSTANT) | {"purpose": PaymentPurpose.RESERVATION}
+    return OrphanSaleFound(**sold, gateway_transaction_id=transaction_of(payment_id), taken=taken)
 
 
 def a_failed_settlement(

@@ -9,9 +9,12 @@ from services.reconciliation.tests.builders import (
     a_capture,
     a_credit_note,
     a_failed_settlement,
+    a_line,
     a_purchase,
     a_refund,
+    a_sale,
     an_invoice,
+    an_orphan_sale,
     euros,
 )
 from services.reconciliation.tests.running import Reconciliation
@@ -22,6 +25,20 @@ async def test_a_paid_and_invoiced_sale_leaves_nothing_receivable(service: Recon
     await service.harness.receive(an_invoice(payment))
     await service.harness.receive(a_capture(payment))
     assert await service.balances() == {"cash_in_transit": 1999, "revenue": -1652, "vat_output": -347}
+
+
+async def test_a_confirmed_sale_is_in_transit_until_its_line_comes(service: Reconciliation) -> None:
+    payment = uuid4()
+    await service.harness.receive(a_sale(payment), a_sale(payment))
+    assert await service.balances() == {"cash_in_transit": PRICE_MINOR, "receivable": -PRICE_MINOR}
+    report = await service.reconcile(a_line(payment))
+    assert (report.matched_lines, report.open_case_count, report.proof_difference_minor) == (1, 0, 0)
+
+
+async def test_an_orphan_sale_and_its_refund_leave_nothing(service: Reconciliation) -> None:
+    payment = uuid4()
+    await service.harness.receive(a_refund(payment, PRICE_MINOR), an_orphan_sale(payment))
+    assert await service.balances() == {}
 
 
 async def test_a_delivered_service_that_cannot_be_charged_is_a_sale_and_a_loss(service: Reconciliation) -> None:

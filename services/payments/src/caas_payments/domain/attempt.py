@@ -15,9 +15,14 @@ class Operation(StrEnum):
     """What can be asked of the gateway."""
 
     AUTHORIZE = "authorize"
+    SALE = "sale"
     CAPTURE = "capture"
     VOID = "void"
     REFUND = "refund"
+
+
+GIVEN_UP_IN_THE_END = frozenset({Operation.AUTHORIZE, Operation.SALE})
+"""What begins a payment is abandoned when its retries are used up; everything later must happen in the end."""
 
 
 class AttemptState(StrEnum):

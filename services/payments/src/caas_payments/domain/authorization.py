@@ -1,16 +1,20 @@
-"""The authorization: risk first, then the hold, with GW-2's retries and GW-4's look-ups before each of them."""
+"""How a payment begins: risk first, then the hold or the sale, with GW-2's retries and GW-4's look-ups."""
 
 from datetime import datetime
+from uuid import UUID
 
 from caas_contracts.operations import AlertKind
-from caas_contracts.payments import AuthorizePayment, Delivery, DeliveryDecision
+from caas_contracts.payments import AuthorizePayment, ChargePayment, Delivery, DeliveryDecision
 from caas_payments.domain import events
 from caas_payments.domain.attempt import AttemptState, Operation, RetryPolicy, Step
 from caas_payments.domain.payment import Change, Intent, Payment
 from caas_payments.domain.status import PaymentStatus
 
+type Beginning = AuthorizePayment | ChargePayment
+"""The commands that begin a payment."""
 
-def intent_of(command: AuthorizePayment, delivery: Delivery) -> Intent:
+
+def intent_of(command: Beginning, delivery: Delivery) -> Intent:
     """What is to be paid, with the delivery decision that was taken for it."""
     return Intent(
         payment_id=command.payment_id,
@@ -18,7 +22,7 @@ def intent_of(command: AuthorizePayment, delivery: Delivery) -> Intent:
         purpose=command.purpose,
         customer_id=command.customer_id,
         subject_id=command.subject_id,
-        activation_id=command.activation_id,
+        activation_id=activation_of(command),
         vehicle_id=command.vehicle_id,
         service_code=command.service_code,
         amount=command.amount,
@@ -27,20 +31,31 @@ def intent_of(command: AuthorizePayment, delivery: Delivery) -> Intent:
     )
 
 
-def same_intent(intent: Intent, command: AuthorizePayment) -> bool:
+def activation_of(command: Beginning) -> UUID | None:
+    """The only activation that the payment may be for; None for a sale."""
+    return command.activation_id if isinstance(command, AuthorizePayment) else None
+
+
+def wish_of(command: Beginning) -> Operation:
+    """What the command asks of the gateway."""
+    return Operation.AUTHORIZE if isinstance(command, AuthorizePayment) else Operation.SALE
+
+
+def same_intent(intent: Intent, command: Beginning) -> bool:
     """Whether the command asks for what the payment already is (PAY-7)."""
     return intent == intent_of(command, intent.delivery)
 
 
 def initiate(intent: Intent, now: datetime) -> Change:
-    """A new payment: the hold is asked for, or refused by the risk decision before the gateway hears of it."""
+    """A new payment: hold or sale is asked for, or refused by the risk decision before the gateway hears of it."""
     change = Change(Payment(intent=intent, status=PaymentStatus.INITIATED))
     change = change.telling(events.initiated(intent, now)).moving(PaymentStatus.PROCESSING)
     if intent.delivery.decision is not DeliveryDecision.ON_AUTHORIZATION:
         reasons = ",".join(intent.delivery.reasons)
         refused = change.moving(PaymentStatus.FAILED, reasons)
         return refused.telling(events.failed(intent, "risk_refused", now, customer_may_retry=False))
-    return change.opening(Operation.AUTHORIZE, intent.amount.amount_minor, now)
+    operation = Operation.SALE if intent.sold else Operation.AUTHORIZE
+    return change.opening(operation, intent.amount.amount_minor, now)
 
 
 def wait_for_gateway(change: Change, retries: RetryPolicy) -> Change:

@@ -9,9 +9,11 @@ from caas_contracts.payments import (
     ChargebackReceived,
     Delivery,
     DeliveryDecision,
+    OrphanSaleFound,
     PaymentAbandoned,
     PaymentAuthorized,
     PaymentCaptured,
+    PaymentConfirmed,
     PaymentFailed,
     PaymentInitiated,
     PaymentPurpose,
@@ -22,7 +24,7 @@ from caas_contracts.payments import (
     SettlementStage,
     VoidGround,
 )
-from caas_payments.domain.payment import Hold, Intent, Payment
+from caas_payments.domain.payment import Hold, Intent, Payment, Sale
 
 
 class _Common(TypedDict):
@@ -60,6 +62,7 @@ def authorized(payment: Payment, hold: Hold, now: datetime) -> PaymentAuthorized
             reasons=["payment_given_up"],
             policy_version=delivery.policy_version,
         )
+    assert payment.intent.activation_id is not None, "only a service is authorized"
     return PaymentAuthorized(
         **_common(payment.intent, now),
         activation_id=payment.intent.activation_id,
@@ -67,6 +70,18 @@ def authorized(payment: Payment, hold: Hold, now: datetime) -> PaymentAuthorized
         delivery=delivery,
         capture_before=hold.capture_before,
         activate_not_after=hold.activate_not_after,
+    )
+
+
+def confirmed(intent: Intent, sale: Sale, now: datetime) -> PaymentConfirmed:
+    return PaymentConfirmed(**_common(intent, now), gateway_transaction_id=sale.transaction_id)
+
+
+def orphan_found(payment: Payment, sale: Sale, now: datetime) -> OrphanSaleFound:
+    return OrphanSaleFound(
+        **_common(payment.intent, now),
+        gateway_transaction_id=sale.transaction_id,
+        taken=payment.money(payment.captured_minor),
     )
 
 
@@ -79,15 +94,19 @@ def abandoned(intent: Intent, reason: str, now: datetime) -> PaymentAbandoned:
 
 
 def captured(payment: Payment, hold: Hold, proof_id: UUID, now: datetime) -> PaymentCaptured:
+    intent = payment.intent
+    assert intent.activation_id is not None, "only a service is captured"
+    assert intent.vehicle_id is not None, "a service is in a vehicle"
+    assert intent.service_code is not None, "a service has its code"
     return PaymentCaptured(
-        **_common(payment.intent, now),
+        **_common(intent, now),
         captured=payment.money(payment.captured_minor),
-        activation_id=payment.intent.activation_id,
+        activation_id=intent.activation_id,
         proof_id=proof_id,
         activated_at=payment.proof.applied_at if payment.proof else None,
         gateway_transaction_id=hold.transaction_id,
-        vehicle_id=payment.intent.vehicle_id,
-        service_code=payment.intent.service_code,
+        vehicle_id=intent.vehicle_id,
+        service_code=intent.service_code,
     )
 
 

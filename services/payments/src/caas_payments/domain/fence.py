@@ -186,6 +186,7 @@ def _give_up(change: Change, ground: VoidGround, reason: str, proof_id: UUID, no
 
 
 def _ground(payment: Payment, ground: VoidGround, reason: str, proof_id: UUID, now: datetime) -> Proof:
+    assert payment.intent.activation_id is not None, "only a hold for a service is voided"
     return Proof(
         id=proof_id,
         payment_id=payment.id,

@@ -11,12 +11,12 @@ from typing import assert_never
 from uuid import UUID
 
 from caas_contracts.operations import AlertKind
-from caas_payments.domain import authorization, fence, refund
-from caas_payments.domain.attempt import Attempt, Operation, Step
+from caas_payments.domain import authorization, fence, refund, sale
+from caas_payments.domain.attempt import GIVEN_UP_IN_THE_END, Attempt, Operation, Step
 from caas_payments.domain.gateway_result import Answered, GatewayResult, Transaction, TransactionStatus
-from caas_payments.domain.payment import Change, Hold, Payment, Terms
+from caas_payments.domain.payment import Change, Hold, Payment, Sale, Terms
 from caas_payments.domain.status import NEVER_HELD, PaymentStatus
-from caas_payments.domain.verdict import Absent, Declined, Done, Unclear, Verdict, Waiting, read_result
+from caas_payments.domain.verdict import TOOK_MONEY, Absent, Declined, Done, Unclear, Verdict, Waiting, read_result
 
 LOOK_UPS_THAT_PROVE_ABSENCE = 2
 """Two look-ups, a retry's pause apart, must find nothing before an operation is asked for again."""
@@ -34,7 +34,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What an outcome is judged under: the terms, the business instant, a fresh proof id, known refunds."""
+    """What an outcome is judged under: the terms, the business instant, a fresh id for a proof or a refund that
+    it makes necessary, known refunds."""
 
     terms: Terms
     now: datetime
@@ -108,7 +109,7 @@ def _call_again(change: Change, reason: str, at_least: timedelta, given: Circums
     retries = given.terms.retries
     attempt = change.attempt
     if retries.exhausted(attempt):
-        if attempt.operation is Operation.AUTHORIZE:
+        if attempt.operation in GIVEN_UP_IN_THE_END:
             return authorization.abandon(change, reason, given.now)
         change = _alert_once(change, AlertKind.RETRIES_EXHAUSTED, f"{attempt.operation} still fails: {reason}")
     delay = retries.before_retry(attempt.calls) if pause else timedelta(0)
@@ -148,6 +149,9 @@ def _succeeded(change: Change, attempt: Attempt, transaction: Transaction | None
         case Operation.AUTHORIZE:
             assert transaction is not None, "an authorization is only read from a transaction"
             return fence.take_hold(change, _hold_of(transaction, given), given.terms, given.now, given.proof_id)
+        case Operation.SALE:
+            assert transaction is not None, "a sale is only read from a transaction"
+            return sale.take_sale(change, _sale_of(transaction, given), given.now)
         case Operation.CAPTURE:
             return fence.record_capture(change, given.now)
         case Operation.VOID:
@@ -160,7 +164,7 @@ def _succeeded(change: Change, attempt: Attempt, transaction: Transaction | None
 
 def _declined(change: Change, code: str, given: Circumstances) -> Change:
     match change.attempt.operation:
-        case Operation.AUTHORIZE:
+        case Operation.AUTHORIZE | Operation.SALE:
             return authorization.fail(change, code, given.now)
         case Operation.CAPTURE:
             return fence.record_lost_capture(change, code, given.now)
@@ -173,15 +177,34 @@ def _declined(change: Change, code: str, given: Circumstances) -> Change:
 
 
 def _orphan(change: Change, report: Report, given: Circumstances) -> Change:
-    """No path forgets a hold: one that turns up after the payment ended is released (GW-4)."""
+    """No path forgets money: a hold that turns up after the payment ended is released, a sale given back (GW-4)."""
     payment = change.payment
     if payment.status not in NEVER_HELD or not isinstance(report.result, Answered):
         return change
     transaction = report.result.transaction
-    ours = transaction.reference == str(payment.id) and transaction.status is TransactionStatus.AUTHORIZED
-    if not ours or transaction.capture_before is None:
+    if transaction.reference != str(payment.id):
+        return change
+    if payment.intent.sold:
+        return _orphan_sale(change, transaction, given)
+    if transaction.status is not TransactionStatus.AUTHORIZED or transaction.capture_before is None:
         return change
     return fence.release_orphan(change, _hold_of(transaction, given), given.proof_id, given.now)
+
+
+def _orphan_sale(change: Change, transaction: Transaction, given: Circumstances) -> Change:
+    payment = change.payment
+    live = transaction.status in TOOK_MONEY or transaction.status is TransactionStatus.AUTHORIZED
+    if payment.captured_minor or not live:
+        return change
+    found = (transaction.captured_minor - transaction.refunded_minor, transaction.currency)
+    if found != (payment.intent.amount.amount_minor, payment.currency):
+        detail = f"the gateway has {transaction.id} for an ended payment, and not its amount: settle it by hand"
+        return change.alerting(AlertKind.OUTCOME_UNKNOWN, detail)
+    return sale.return_orphan(change, _sale_of(transaction, given), given.proof_id, given.now)
+
+
+def _sale_of(transaction: Transaction, given: Circumstances) -> Sale:
+    return Sale(transaction.id, transaction.authorized_at or given.now)
 
 
 def _hold_of(transaction: Transaction, given: Circumstances) -> Hold:

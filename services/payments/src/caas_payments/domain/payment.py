@@ -28,19 +28,27 @@ _AT_RISK: Final = frozenset(PaymentStatus) - {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What is to be paid: fixed when the payment is created, the delivery decision included (RSK-2)."""
+    """What is to be paid: fixed when the payment is created, the delivery decision included (RSK-2).
+
+    A service has an activation, a vehicle and a service code; what is sold has no activation.
+    """
 
     payment_id: UUID
     idempotency_key: str
     purpose: PaymentPurpose
     customer_id: str
     subject_id: UUID
-    activation_id: UUID
-    vehicle_id: str
-    service_code: str
+    activation_id: UUID | None
+    vehicle_id: str | None
+    service_code: str | None
     amount: Money
     payment_method: str
     delivery: Delivery
+
+    @property
+    def sold(self) -> bool:
+        """Whether the money is taken at once: everything but a service, whose activation must succeed first (SVC-6)."""
+        return self.purpose is not PaymentPurpose.SERVICE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,14 @@ class Hold:
     authorized_at: datetime
     capture_before: datetime
     activate_not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """Money that the gateway took at once, and when it says that it did."""
+
+    transaction_id: str
+    sold_at: datetime
 
 
 class ProofKind(StrEnum):
@@ -102,6 +118,7 @@ class Payment:
     status: PaymentStatus
     version: int = 0
     hold: Hold | None = None
+    sale: Sale | None = None
     proof: Proof | None = None
     attempt: Attempt | None = None
     attempts: int = 0
@@ -118,6 +135,12 @@ class Payment:
     @property
     def currency(self) -> str:
         return self.intent.amount.currency
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The gateway's name of what it holds or took."""
+        taken = self.hold or self.sale
+        return taken.transaction_id if taken else None
 
     @property
     def delivered(self) -> bool:
@@ -190,6 +213,15 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """A refund that nobody asked for: money that must not have been taken goes back."""
+
+    refund_id: UUID
+    amount_minor: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A question to the gateway, to be put after the commit and `delay` of real time."""
 
@@ -212,7 +244,7 @@ class Alerted:
     detail: str
 
 
-type Record = Moved | Rejected | Proved | Worked | Captured
+type Record = Moved | Rejected | Proved | Worked | Captured | Owed
 """Facts that become rows."""
 
 type Word = Told | Asked | Deadline | Alerted

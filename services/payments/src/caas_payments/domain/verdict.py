@@ -20,9 +20,10 @@ from caas_payments.domain.gateway_result import (
 )
 from caas_payments.domain.payment import Payment
 
-_TOOK_MONEY: Final = frozenset(
+TOOK_MONEY: Final = frozenset(
     {TransactionStatus.CAPTURED, TransactionStatus.PARTIALLY_REFUNDED, TransactionStatus.REFUNDED}
 )
+"""What the gateway's record says after it took money."""
 _RELEASED: Final = frozenset({TransactionStatus.VOIDED, TransactionStatus.EXPIRED})
 
 
@@ -102,6 +103,8 @@ def _read_transaction(payment: Payment, attempt: Attempt, transaction: Transacti
     match attempt.operation:
         case Operation.AUTHORIZE:
             return _read_authorization(transaction)
+        case Operation.SALE:
+            return _read_sale(attempt, transaction)
         case Operation.CAPTURE:
             return _read_capture(attempt, transaction)
         case Operation.VOID:
@@ -126,8 +129,22 @@ def _read_authorization(transaction: Transaction) -> Verdict:
     return Unclear(f"unexpected_status_{transaction.status}")
 
 
+def _read_sale(attempt: Attempt, transaction: Transaction) -> Verdict:
+    if transaction.status in TOOK_MONEY:
+        exact = transaction.captured_minor == attempt.amount_minor
+        return Done(transaction) if exact else Unclear("captured_another_amount")
+    if transaction.status is TransactionStatus.PENDING:
+        return Waiting()
+    if transaction.status is TransactionStatus.DECLINED:
+        return Declined(transaction.decline_code or "declined")
+    if transaction.status in _RELEASED:
+        return Declined(f"sale_{transaction.status}")
+    # Held and not taken, or a word that we do not know: a person has to look.
+    return Unclear(f"unexpected_status_{transaction.status}")
+
+
 def _read_capture(attempt: Attempt, transaction: Transaction) -> Verdict:
-    if transaction.status in _TOOK_MONEY:
+    if transaction.status in TOOK_MONEY:
         exact = transaction.captured_minor == attempt.amount_minor
         return Done(transaction) if exact else Unclear("captured_another_amount")
     if transaction.status is TransactionStatus.EXPIRED:
@@ -142,7 +159,7 @@ def _read_capture(attempt: Attempt, transaction: Transaction) -> Verdict:
 def _read_void(transaction: Transaction) -> Verdict:
     if transaction.status in _RELEASED or transaction.status is TransactionStatus.DECLINED:
         return Done(transaction)
-    if transaction.status in _TOOK_MONEY:
+    if transaction.status in TOOK_MONEY:
         return Declined("already_captured")
     return Absent("not_voided")
 

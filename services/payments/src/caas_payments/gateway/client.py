@@ -72,14 +72,11 @@ class GatewayClient:
 
     async def authorize(self, task: GatewayTask) -> GatewayResult:
         """Hold the amount; a decline is an answer."""
-        body = {
-            "reference": task.reference,
-            "amount_minor": task.amount_minor,
-            "currency": task.currency,
-            "payment_method": task.payment_method,
-            "capture": False,
-        }
-        return await self._post("/transactions", body, task.idempotency_key)
+        return await self._begin(task, capture=False)
+
+    async def sale(self, task: GatewayTask) -> GatewayResult:
+        """Take the amount at once; a decline is an answer."""
+        return await self._begin(task, capture=True)
 
     async def capture(self, task: GatewayTask) -> GatewayResult:
         """Take the held amount."""
@@ -114,6 +111,16 @@ class GatewayClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    async def _begin(self, task: GatewayTask, *, capture: bool) -> GatewayResult:
+        body = {
+            "reference": task.reference,
+            "amount_minor": task.amount_minor,
+            "currency": task.currency,
+            "payment_method": task.payment_method,
+            "capture": capture,
+        }
+        return await self._post("/transactions", body, task.idempotency_key)
 
     async def _post(self, path: str, body: dict[str, object], idempotency_key: str) -> GatewayResult:
         try:

@@ -12,7 +12,7 @@ from caas_payments.errors import WebhookFault, WebhookRefused
 from caas_payments.gateway.webhooks import Changed, Disputed, Held, Meaning, Unreadable, VerifiedWebhook
 
 CHARGEBACK_OPENED: Final = "chargeback.opened"
-TRANSACTION_AUTHORIZED: Final = "transaction.authorized"
+MONEY_EVENTS: Final = frozenset({"transaction.authorized", "transaction.captured"})
 
 _HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _CODE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
@@ -76,7 +76,7 @@ class StandardWebhooks:
 
     def meaning(self, webhook: GatewayWebhookReceived) -> Meaning:
         """As `WebhookReader.meaning`."""
-        if webhook.event_type == TRANSACTION_AUTHORIZED:
+        if webhook.event_type in MONEY_EVENTS:
             return Held()
         if webhook.event_type != CHARGEBACK_OPENED:
             return Changed()

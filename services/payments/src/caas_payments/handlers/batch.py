@@ -21,6 +21,7 @@ from caas_payments.domain.payment import (
     Change,
     Deadline,
     Moved,
+    Owed,
     Payment,
     Proof,
     Proved,
@@ -30,7 +31,7 @@ from caas_payments.domain.payment import (
     Word,
     Worked,
 )
-from caas_payments.domain.refund import RefundState
+from caas_payments.domain.refund import Refund, RefundState
 from caas_payments.gateway import GatewayTask
 from caas_payments.store import attempts, audit, payments, proofs, refunds
 
@@ -54,6 +55,7 @@ class Batch:
         self._changed: set[UUID] = set()
         self._proofs: list[Proof] = []
         self._captures: list[tuple[UUID, Captured]] = []
+        self._owed: list[Refund] = []
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._opened: set[tuple[UUID, int]] = set()
         self._audit: list[AuditEntry] = []
@@ -108,6 +110,8 @@ class Batch:
             await payments.update_payments(tx, [self._payments[name] for name in updated])
         if self._proofs:
             await proofs.insert_proofs(tx, self._proofs)
+        for owed in self._owed:
+            await refunds.insert_refund(tx, owed)
         await self._write_attempts()
         if self._captures:
             await proofs.insert_captures(tx, self._captures)
@@ -144,6 +148,15 @@ class Batch:
                 self._proofs.append(proof)
             case Captured() as captured:
                 self._captures.append((payment.id, captured))
+            case Owed(refund_id, amount_minor, reason):
+                owed = Refund(
+                    id=refund_id,
+                    payment_id=payment.id,
+                    amount_minor=amount_minor,
+                    reason=reason,
+                    requested_at=self._tx.now,
+                )
+                self._owed.append(owed)
             case _:
                 assert_never(record)
 
@@ -191,6 +204,6 @@ def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
         amount_minor=attempt.amount_minor if attempt else 0,
         currency=payment.currency,
         payment_method=payment.intent.payment_method,
-        transaction_id=payment.hold.transaction_id if payment.hold else "",
+        transaction_id=payment.transaction_id or "",
         refund_id=attempt.refund_id if attempt else None,
     )

@@ -1,14 +1,16 @@
-"""What payments may be asked (PAY-6): authorize, give up, record a settlement, refund."""
+"""What payments may be asked (PAY-6): authorize or charge, give up, record a settlement, refund."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from caas_chassis.handling import Received
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_contracts.operations import AlertKind
-from caas_contracts.payments import AuthorizePayment, CancelPayment, RecordSettlement, RefundPayment
+from caas_contracts.payments import CancelPayment, RecordSettlement, RefundPayment
 from caas_payments.domain import authorization, events, fence, refund, settlement
+from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.payment import Change, Intent, Payment
 from caas_payments.domain.risk import CustomerHistory, decide_delivery
 from caas_payments.domain.rules import Rules
@@ -16,8 +18,8 @@ from caas_payments.handlers.batch import Batch
 from caas_payments.store import payments, refunds, settlements
 
 
-async def authorize_payments(received: Sequence[Received[AuthorizePayment]], /, *, tx: Tx, rules: Rules) -> None:
-    """Decide on the risk (RSK-2), then ask for the hold; the same intent twice is one payment (PAY-7)."""
+async def begin_payments(received: Sequence[Received[Beginning]], /, *, tx: Tx, rules: Rules) -> None:
+    """Decide on the risk (RSK-2), then ask for hold or sale; the same intent twice is one payment (PAY-7)."""
     batch = await Batch.lock(tx, (), rules.jitter)
     commands = [one.message for one in received]
     known = _Known(
@@ -25,7 +27,7 @@ async def authorize_payments(received: Sequence[Received[AuthorizePayment]], /, 
             tx,
             [command.payment_id for command in commands],
             [command.idempotency_key for command in commands],
-            [command.activation_id for command in commands],
+            [one for one in map(authorization.activation_of, commands) if one is not None],
         )
     )
     histories = dict(await payments.read_histories(tx, {command.customer_id for command in commands}))
@@ -117,29 +119,36 @@ class _Known:
 
     def add(self, payment: Payment) -> None:
         intent = payment.intent
-        for name in (intent.payment_id, intent.idempotency_key, ("activation", intent.activation_id)):
+        for name in _names(intent.payment_id, intent.idempotency_key, intent.activation_id):
             self._by_name.setdefault(name, payment)
 
-    def like(self, command: AuthorizePayment) -> Payment | None:
+    def like(self, command: Beginning) -> Payment | None:
         """The payment that already has the command's id, else its key, else its activation."""
-        names = (command.payment_id, command.idempotency_key, ("activation", command.activation_id))
+        names = _names(command.payment_id, command.idempotency_key, authorization.activation_of(command))
         return next((self._by_name[name] for name in names if name in self._by_name), None)
 
 
-def _answer_repetition(batch: Batch, existing: Payment, one: Received[AuthorizePayment], now: datetime) -> None:
+def _names(payment_id: UUID, idempotency_key: str, activation_id: UUID | None) -> list[object]:
+    names: list[object] = [payment_id, idempotency_key]
+    return names if activation_id is None else [*names, ("activation", activation_id)]
+
+
+def _answer_repetition(batch: Batch, existing: Payment, one: Received[Beginning], now: datetime) -> None:
     """The same intent is the same payment; anything else is a conflict: refused, audited, told (PAY-7)."""
     command = one.message
     if authorization.same_intent(existing.intent, command):
         return
-    change = Change(existing).rejecting("authorize", "idempotency_conflict")
+    change = Change(existing).rejecting(authorization.wish_of(command), "idempotency_conflict")
     if command.payment_id != existing.id:
         refused = authorization.intent_of(command, existing.intent.delivery)
         change = change.telling(events.failed(refused, "idempotency_conflict", now, customer_may_retry=False))
-    detail = f"AuthorizePayment {command.payment_id} contradicts this payment and was refused: ask its sender why"
+    detail = (
+        f"{type(command).__name__} {command.payment_id} contradicts this payment and was refused: ask its sender why"
+    )
     batch.apply(change.alerting(AlertKind.MESSAGE_PARKED, detail), one.cause)
 
 
-def _decide(command: AuthorizePayment, history: CustomerHistory, rules: Rules) -> Intent:
+def _decide(command: Beginning, history: CustomerHistory, rules: Rules) -> Intent:
     amount = command.amount
     delivery = decide_delivery(rules.policy, command.purpose, amount.amount_minor, amount.currency, history)
     return authorization.intent_of(command, delivery)

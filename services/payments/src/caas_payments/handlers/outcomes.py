@@ -41,6 +41,8 @@ async def ask_gateway(gateway: PaymentGateway, task: GatewayTask) -> GatewayResu
     match task.operation:
         case Operation.AUTHORIZE:
             return await gateway.authorize(task)
+        case Operation.SALE:
+            return await gateway.sale(task)
         case Operation.CAPTURE:
             return await gateway.capture(task)
         case Operation.VOID:

@@ -9,12 +9,12 @@ from caas_chassis.timers import TimerHandler
 from caas_contracts import Message
 from caas_contracts.gateway import GatewayWebhookReceived
 from caas_contracts.ota import ActivationFailed, ServiceActivated
-from caas_contracts.payments import AuthorizePayment, CancelPayment, RecordSettlement, RefundPayment
+from caas_contracts.payments import AuthorizePayment, CancelPayment, ChargePayment, RecordSettlement, RefundPayment
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.batch import HOLD_DEADLINE
 from caas_payments.handlers.commands import (
-    authorize_payments,
+    begin_payments,
     cancel_payments,
     record_settlements,
     refund_payment,
@@ -23,7 +23,8 @@ from caas_payments.handlers.hints import follow_hints
 from caas_payments.handlers.results import accept_failures, accept_successes, pass_deadlines
 
 HANDLERS: Final[Mapping[type[Message], Any]] = {
-    AuthorizePayment: authorize_payments,
+    AuthorizePayment: begin_payments,
+    ChargePayment: begin_payments,
     CancelPayment: cancel_payments,
     RecordSettlement: record_settlements,
     ServiceActivated: accept_successes,

@@ -24,9 +24,12 @@ async def void_by_operator(payment_id: UUID, reason: str, *, tx: Tx, rules: Rule
 
 def _void(payment: Payment, reason: str, tx: Tx, rules: Rules) -> Change | None:
     """An operator's word is no ground: only what is stored, or has not begun, allows a void."""
+    activation_id = payment.intent.activation_id
+    if activation_id is None:
+        return None
     if payment.status in UNRESOLVED:
         # The hold has not been announced to anybody, so no activation can have been requested.
-        return fence.cancel(payment, payment.intent.activation_id, reason, new_id(), tx.now)
+        return fence.cancel(payment, activation_id, reason, new_id(), tx.now)
     if payment.status is not PaymentStatus.AUTHORIZED or payment.delivered:
         return None
     if payment.proof is not None:
@@ -36,6 +39,8 @@ def _void(payment: Payment, reason: str, tx: Tx, rules: Rules) -> Change | None:
 
 
 def _why_not(payment: Payment) -> str:
+    if payment.intent.sold:
+        return "a sale takes the money at once; refund it when it is confirmed"
     if payment.delivered:
         return "its service was activated; refund it instead"
     if payment.status is not PaymentStatus.AUTHORIZED:

@@ -24,8 +24,8 @@ class _Summary(TypedDict):
     purpose: str
     customer_id: str
     subject_id: UUID
-    vehicle_id: str
-    service_code: str
+    vehicle_id: str | None
+    service_code: str | None
     amount: Money
     captured: Money
     settled: Money
@@ -121,8 +121,8 @@ class PaymentView(BaseModel):
     purpose: str
     customer_id: str
     subject_id: UUID
-    vehicle_id: str
-    service_code: str
+    vehicle_id: str | None
+    service_code: str | None
     amount: Money
     captured: Money
     settled: Money
@@ -137,7 +137,8 @@ class PaymentView(BaseModel):
 class PaymentFile(PaymentView):
     """A payment with everything that operations need to explain it."""
 
-    activation_id: UUID
+    activation_id: UUID | None
+    gateway_transaction_id: str | None
     version: int
     delivery: Delivery
     hold: HoldView | None
@@ -158,6 +159,7 @@ class PaymentFile(PaymentView):
         return cls(
             **_summary(payment),
             activation_id=payment.intent.activation_id,
+            gateway_transaction_id=payment.transaction_id,
             version=payment.version,
             delivery=payment.intent.delivery,
             hold=HoldView.model_validate(payment.hold) if payment.hold else None,

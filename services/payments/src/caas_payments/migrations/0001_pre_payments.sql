@@ -4,9 +4,10 @@ CREATE TABLE payments (
     purpose text NOT NULL CHECK (purpose IN ('reservation', 'final', 'service', 'subscription')),
     customer_id text NOT NULL,
     subject_id uuid NOT NULL,
-    activation_id uuid NOT NULL UNIQUE,
-    vehicle_id text NOT NULL,
-    service_code text NOT NULL,
+    sold boolean NOT NULL GENERATED ALWAYS AS (purpose <> 'service') STORED,
+    activation_id uuid UNIQUE,
+    vehicle_id text,
+    service_code text,
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     payment_method text NOT NULL,
@@ -33,7 +34,13 @@ CREATE TABLE payments (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     UNIQUE (id, activation_id),
-    CONSTRAINT hold_is_whole CHECK (num_nulls(gateway_transaction_id, authorized_at, capture_before, activate_not_after) IN (0, 4)),
+    UNIQUE (id, sold),
+    CONSTRAINT only_a_service_has_an_activation CHECK (CASE WHEN sold THEN activation_id IS NULL
+        ELSE num_nulls(activation_id, vehicle_id, service_code) = 0 END),
+    CONSTRAINT hold_is_whole CHECK (num_nulls(gateway_transaction_id, authorized_at) IN (0, 2)
+        AND num_nulls(capture_before, activate_not_after) = CASE WHEN sold THEN 2 ELSE num_nulls(gateway_transaction_id, authorized_at) END),
+    CONSTRAINT only_a_sale_is_confirmed CHECK (sold OR status <> 'CONFIRMED'),
+    CONSTRAINT a_sale_is_never_voided CHECK (NOT sold OR status <> 'VOIDED'),
     CONSTRAINT held_states_have_a_hold CHECK (gateway_transaction_id IS NOT NULL OR status IN (
         'INITIATED', 'PROCESSING', 'PENDING', 'RETRY', 'FAILED', 'ABANDONED')),
     CONSTRAINT refunds_never_pass_the_capture CHECK (refunded_minor + refunding_minor <= captured_minor)
@@ -45,6 +52,7 @@ CREATE INDEX payments_at_risk ON payments (customer_id)
 COMMENT ON TABLE payments IS 'One movement of money each (PAY-1); status and version are changed by compare-and-set.';
 COMMENT ON COLUMN payments.payment_method IS 'The gateway''s token, never a card number (GW-6).';
 COMMENT ON COLUMN payments.at_risk_minor IS 'What may still be lost: under way or delivered, and not settled (RSK-3).';
+COMMENT ON COLUMN payments.sold IS 'Paid by a sale; a service never is, because its activation must succeed first (SVC-6).';
 COMMENT ON COLUMN payments.activation_id IS 'The only activation whose success may be charged: one payment each (SVC-6).';
 
 CREATE TABLE delivery_proofs (
@@ -69,7 +77,8 @@ COMMENT ON TABLE delivery_proofs IS
 CREATE TABLE attempts (
     payment_id uuid NOT NULL REFERENCES payments (id),
     number int NOT NULL CHECK (number > 0),
-    operation text NOT NULL CHECK (operation IN ('authorize', 'capture', 'void', 'refund')),
+    operation text NOT NULL CHECK (operation IN ('authorize', 'sale', 'capture', 'void', 'refund')),
+    sold boolean GENERATED ALWAYS AS (CASE operation WHEN 'sale' THEN true WHEN 'refund' THEN NULL ELSE false END) STORED,
     idempotency_key text NOT NULL GENERATED ALWAYS AS (payment_id::text || ':' || operation || ':' || number::text) STORED,
     amount_minor bigint NOT NULL CHECK (amount_minor > 0),
     state text NOT NULL CHECK (state IN ('open', 'succeeded', 'refused', 'abandoned')),
@@ -84,6 +93,7 @@ CREATE TABLE attempts (
     opened_at timestamptz NOT NULL,
     resolved_at timestamptz,
     PRIMARY KEY (payment_id, number),
+    CONSTRAINT a_service_is_never_sold FOREIGN KEY (payment_id, sold) REFERENCES payments (id, sold),
     FOREIGN KEY (proof_id, proof_kind, payment_id) REFERENCES delivery_proofs (id, kind, payment_id),
     CONSTRAINT charge_fence CHECK (CASE operation
         WHEN 'capture' THEN proof_id IS NOT NULL AND proof_kind IS NOT NULL AND proof_kind = 'success'
@@ -95,6 +105,8 @@ CREATE TABLE attempts (
 CREATE UNIQUE INDEX attempts_one_open ON attempts (payment_id) WHERE state = 'open';
 CREATE UNIQUE INDEX attempts_capture_or_void ON attempts (payment_id)
     WHERE operation IN ('capture', 'void') AND state <> 'refused';
+COMMENT ON COLUMN attempts.sold IS
+    'By the foreign key a sale belongs to a payment that is sold; a hold, capture or void to one of a service (SVC-6).';
 COMMENT ON TABLE attempts IS
     'Operations asked of the gateway, one open per payment, each under one idempotency key that is stored before the call.';
 
@@ -149,9 +161,28 @@ CREATE TABLE webhooks (
     transaction_id text NOT NULL,
     reference text NOT NULL,
     body text NOT NULL,
+    proof json NOT NULL,
+    correlation_id uuid NOT NULL,
     received_at timestamptz NOT NULL
 );
+CREATE INDEX webhooks_received ON webhooks (received_at, id);
+CREATE INDEX webhooks_transaction ON webhooks (transaction_id, received_at);
+CREATE INDEX webhooks_reference ON webhooks (reference, received_at);
 COMMENT ON TABLE webhooks IS 'Verified webhooks of the gateway by webhook-id, stored before they are answered (GW-5).';
+COMMENT ON COLUMN webhooks.body IS 'The verified text itself, byte for byte.';
+COMMENT ON COLUMN webhooks.proof IS 'The headers that were verified: with them and the secret the body can be verified again.';
+COMMENT ON COLUMN webhooks.correlation_id IS 'The story that begins with it: the message in the outbox and all that followed.';
+
+CREATE TABLE webhook_reprocessings (
+    id uuid PRIMARY KEY,
+    webhook_id text NOT NULL REFERENCES webhooks (id),
+    requested_by text NOT NULL,
+    reason text NOT NULL,
+    correlation_id uuid NOT NULL,
+    requested_at timestamptz NOT NULL
+);
+CREATE INDEX webhook_reprocessings_webhook ON webhook_reprocessings (webhook_id, requested_at);
+COMMENT ON TABLE webhook_reprocessings IS 'Who had which webhook followed again, and why; append-only.';
 
 CREATE TABLE audit_log (
     sequence bigint PRIMARY KEY CHECK (sequence > 0),
@@ -185,6 +216,8 @@ END $$;
 CREATE TRIGGER audit_log_rows BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_log_table BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER delivery_proofs_rows BEFORE UPDATE OR DELETE ON delivery_proofs FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER webhook_reprocessings_rows BEFORE UPDATE OR DELETE ON webhook_reprocessings
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER captures_rows BEFORE UPDATE OR DELETE ON captures FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 -- What a batch writes travels as one array of these. They are types of their own, not the tables' row types, so that

@@ -11,7 +11,7 @@ from caas_chassis.transaction import Tx
 from caas_contracts import Money
 from caas_contracts.payments import Delivery, DeliveryDecision, PaymentPurpose, RiskRating, VoidGround
 from caas_payments.domain.attempt import Attempt, AttemptState, Operation
-from caas_payments.domain.payment import Hold, Intent, Payment, Proof, ProofKind
+from caas_payments.domain.payment import Hold, Intent, Payment, Proof, ProofKind, Sale
 from caas_payments.domain.risk import CustomerHistory
 from caas_payments.domain.status import PaymentStatus
 from caas_payments.errors import ConcurrentChange
@@ -147,13 +147,11 @@ def _new(payment: Payment) -> tuple[object, ...]:
 
 
 def _changed(payment: Payment) -> tuple[object, ...]:
-    hold = payment.hold
-    held = (hold.transaction_id, hold.authorized_at, hold.capture_before, hold.activate_not_after) if hold else None
     return (
         payment.id,
         payment.version,
         payment.status,
-        *(held or (None, None, None, None)),
+        *_at_gateway(payment),
         payment.attempts,
         payment.cancel_reason,
         payment.captured_minor,
@@ -163,6 +161,16 @@ def _changed(payment: Payment) -> tuple[object, ...]:
         payment.at_risk_minor,
         _delivered_at(payment),
     )
+
+
+def _at_gateway(payment: Payment) -> tuple[object, ...]:
+    """The columns of a hold; a sale has no instant until which it may be captured."""
+    if payment.hold is not None:
+        hold = payment.hold
+        return (hold.transaction_id, hold.authorized_at, hold.capture_before, hold.activate_not_after)
+    if payment.sale is not None:
+        return (payment.sale.transaction_id, payment.sale.sold_at, None, None)
+    return (None, None, None, None)
 
 
 def _delivered_at(payment: Payment) -> datetime | None:
@@ -184,7 +192,8 @@ def _payment(row: Record) -> Payment:
         intent=_intent(row),
         status=PaymentStatus(row["status"]),
         version=row["version"],
-        hold=_hold(row) if row["gateway_transaction_id"] is not None else None,
+        hold=_hold(row) if row["capture_before"] is not None else None,
+        sale=_sale(row) if row["sold"] and row["gateway_transaction_id"] is not None else None,
         proof=_proof(row) if row["proof_id"] is not None else None,
         attempt=_attempt(row) if row["number"] is not None else None,
         attempts=row["attempts"],
@@ -224,6 +233,10 @@ def _hold(row: Record) -> Hold:
         capture_before=row["capture_before"],
         activate_not_after=row["activate_not_after"],
     )
+
+
+def _sale(row: Record) -> Sale:
+    return Sale(row["gateway_transaction_id"], row["authorized_at"])
 
 
 def _proof(row: Record) -> Proof:

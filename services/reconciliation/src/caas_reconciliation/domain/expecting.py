@@ -7,7 +7,7 @@ from caas_reconciliation.domain.settlement import Expectation, ExpectationKind
 
 
 def expectation_of(fact: Fact) -> Expectation:
-    """What a capture or a refund lets us expect. Raises ValueError for another fact."""
+    """What a capture, a sale or a refund lets us expect. Raises ValueError for another fact."""
     kind, amount_minor = _signed(fact)
     return Expectation(
         expectation_id=UUID(fact.fact_id),
@@ -22,7 +22,7 @@ def expectation_of(fact: Fact) -> Expectation:
 
 
 def _signed(fact: Fact) -> tuple[ExpectationKind, int]:
-    if fact.kind is FactKind.PAYMENT_CAPTURED:
+    if fact.kind in (FactKind.PAYMENT_CAPTURED, FactKind.SALE_CONFIRMED):
         return ExpectationKind.CAPTURE, fact.amount_minor
     if fact.kind is FactKind.PAYMENT_REFUNDED:
         return ExpectationKind.REFUND, -fact.amount_minor

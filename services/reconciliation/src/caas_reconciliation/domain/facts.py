@@ -12,7 +12,9 @@ from caas_contracts.billing import CreditNoteIssued, InvoiceIssued, VatAmount
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import (
     ChargebackReceived,
+    OrphanSaleFound,
     PaymentCaptured,
+    PaymentConfirmed,
     PaymentRefunded,
     PaymentSettlementFailed,
     SettlementStage,
@@ -26,6 +28,8 @@ class FactKind(StrEnum):
     """A price and its VAT became known (purchase)."""
     PAYMENT_CAPTURED = "payment_captured"
     """Held money was taken (payment)."""
+    SALE_CONFIRMED = "sale_confirmed"
+    """Money was taken at once (payment)."""
     CAPTURE_FAILED = "capture_failed"
     """A delivered service could not be charged, SVC-8 (payment)."""
     SETTLEMENT_FAILED = "settlement_failed"
@@ -83,6 +87,22 @@ def payment_captured(message: PaymentCaptured, message_id: str) -> Fact:
         customer_id=message.customer_id,
         amount_minor=message.captured.amount_minor,
         currency=message.captured.currency,
+        occurred_at=message.occurred_at,
+        transaction_id=message.gateway_transaction_id,
+        message_id=message_id,
+    )
+
+
+def sale_confirmed(message: PaymentConfirmed | OrphanSaleFound, message_id: str) -> Fact:
+    """Taken at once; an orphan, which nobody bought anything with, is in transit until its refund is."""
+    taken = message.taken if isinstance(message, OrphanSaleFound) else message.amount
+    return Fact(
+        kind=FactKind.SALE_CONFIRMED,
+        fact_id=str(message.payment_id),
+        payment_id=message.payment_id,
+        customer_id=message.customer_id,
+        amount_minor=taken.amount_minor,
+        currency=taken.currency,
         occurred_at=message.occurred_at,
         transaction_id=message.gateway_transaction_id,
         message_id=message_id,

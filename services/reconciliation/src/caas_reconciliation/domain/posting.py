@@ -58,7 +58,7 @@ def entries_of(fact: Fact) -> list[Entry]:
 def _lines_of(fact: Fact) -> list[Line]:
     amount, base = fact.amount_minor, fact.amount_minor - fact.vat_minor
     match fact.kind:
-        case FactKind.PAYMENT_CAPTURED:
+        case FactKind.PAYMENT_CAPTURED | FactKind.SALE_CONFIRMED:
             return [Line(Account.CASH_IN_TRANSIT, amount), Line(Account.RECEIVABLE, -amount)]
         case FactKind.INVOICE_ISSUED:
             return _sale(amount, base)

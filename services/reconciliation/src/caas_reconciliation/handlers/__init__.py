@@ -9,7 +9,9 @@ from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import (
     ChargebackReceived,
+    OrphanSaleFound,
     PaymentCaptured,
+    PaymentConfirmed,
     PaymentRefunded,
     PaymentSettlementFailed,
 )
@@ -21,11 +23,14 @@ from caas_reconciliation.handlers.facts import (
     post_failed_settlements,
     post_invoices,
     post_refunds,
+    post_sales,
 )
 
 HANDLERS: Mapping[type[Message], Handler[Any]] = {
     PurchasePlaced: note_purchases,
     PaymentCaptured: post_captures,
+    PaymentConfirmed: post_sales,
+    OrphanSaleFound: post_sales,
     PaymentSettlementFailed: post_failed_settlements,
     PaymentRefunded: post_refunds,
     ChargebackReceived: open_chargebacks,

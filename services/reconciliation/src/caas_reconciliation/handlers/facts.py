@@ -12,7 +12,9 @@ from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import (
     ChargebackReceived,
+    OrphanSaleFound,
     PaymentCaptured,
+    PaymentConfirmed,
     PaymentRefunded,
     PaymentSettlementFailed,
 )
@@ -35,6 +37,13 @@ async def post_captures(received: Sequence[Received[PaymentCaptured]], /, *, tx:
     """Captured money is in transit until the feed shows it (RCN-2)."""
     captured = [facts.payment_captured(one.message, one.cause.message_id) for one in received]
     new = await _record(captured, tx=tx)
+    await expectations.expect([expectation_of(fact) for fact in new], tx=tx)
+
+
+async def post_sales(received: Sequence[Received[PaymentConfirmed | OrphanSaleFound]], /, *, tx: Tx) -> None:
+    """Money that was taken at once is in transit, as captured money is; for an orphan a refund follows."""
+    sold = [facts.sale_confirmed(one.message, one.cause.message_id) for one in received]
+    new = await _record(sold, tx=tx)
     await expectations.expect([expectation_of(fact) for fact in new], tx=tx)
 
 

@@ -18,7 +18,7 @@ INSERT INTO account (code, kind) VALUES
 
 CREATE TABLE fact (
     kind text NOT NULL CHECK (kind IN (
-        'purchase_placed', 'payment_captured', 'capture_failed', 'settlement_failed',
+        'purchase_placed', 'payment_captured', 'sale_confirmed', 'capture_failed', 'settlement_failed',
         'payment_refunded', 'chargeback_received', 'invoice_issued', 'credit_note_issued'
     )),
     fact_id text NOT NULL,

@@ -20,7 +20,7 @@ SIGNATURE: Final = "stripe-signature"
 TOLERANCE_S: Final = 300
 """GW-5: how far the instant that was signed may be from now, in either direction."""
 
-HOLD_EVENT: Final = "payment_intent.amount_capturable_updated"
+MONEY_EVENTS: Final = frozenset({"payment_intent.amount_capturable_updated", "payment_intent.succeeded"})
 DISPUTE_EVENT: Final = "charge.dispute.created"
 
 _CODE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
@@ -91,7 +91,7 @@ class StripeWebhooks:
 
     def meaning(self, webhook: GatewayWebhookReceived) -> Meaning:
         """As `WebhookReader.meaning`."""
-        if webhook.event_type == HOLD_EVENT:
+        if webhook.event_type in MONEY_EVENTS:
             return Held()
         if webhook.event_type != DISPUTE_EVENT:
             return Changed()
