@@ -124,10 +124,11 @@ class Storm:
             await _insist(partial(_cancel, actors, sale, purchase_id))
 
     async def _ask_over_the_broker(self, plain: Sale, databases: Databases) -> None:
-        """What partners ask for as messages: two purchases, one of them given up, money of an old one given back."""
+        """What partners ask for as messages: two purchases, one given up, an invoice paid, money given back."""
         async with Partner(self.platform.bootstrap_servers) as partner:
             self.sold[str(await partner.place(plain, "ambient-light"))] = plain
             await partner.cancel(await partner.place(plain, "power-boost"), plain)
+            await partner.charge(plain, 1_999)
             refundable = await databases.rows("payments", REFUNDABLE)
             if refundable:
                 await partner.refund(refundable[0]["id"], refundable[0]["captured_minor"] // 2)

@@ -15,6 +15,7 @@ from tests.chaos.storm import Storm
 
 # What no sale of the storm leads to, and why; the same code of the chassis dies in its own tests.
 NOT_IN_A_SALE = {
+    "OrphanSaleFound": "needs a gateway that charges after it has said for a minute that it did not",
     "PaymentAbandoned": "needs the gateway away for all retries, which would fail every other sale too",
     "hold-deadline": "fires only when ota has said nothing for six days",
     "deactivation": "needs a car that refuses to give a service up through all retries",

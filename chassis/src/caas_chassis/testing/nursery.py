@@ -77,7 +77,7 @@ def _become(wish: Mapping[str, Any]) -> None:
     """The forked process: everything that a new interpreter would have of its own, then the module's main."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    with open(wish["log"], "ab") as log:
+    with Path(wish["log"]).open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     os.chdir(wish["cwd"])
