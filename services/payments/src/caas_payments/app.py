@@ -22,6 +22,7 @@ from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
+from caas_payments.http.operating import operating_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
@@ -41,6 +42,7 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
     runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency, reader), settings)
     routers = [
         payments_router(runtime, rules),
+        operating_router(runtime, rules),
         oversight_router(runtime),
         webhooks_router(runtime, reader),
     ]
