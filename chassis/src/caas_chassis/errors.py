@@ -7,12 +7,13 @@ class Problem(Exception):
     """A refusal with a stable code; the web layer renders it as RFC 9457 problem details.
 
     Subclasses set `status` (HTTP), `code` (stable, snake_case) and `title`; `detail` says what was wrong,
-    with which value (never a secret or card number), and what to do.
+    with which value (never a secret or card number), and what to do. `retry_after_s` is for those that pass.
     """
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "bad_request"
     title: ClassVar[str] = "The request cannot be served"
+    retry_after_s: ClassVar[int | None] = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

@@ -9,6 +9,12 @@ _batch = Histogram(
     ["service"],
     buckets=(1, 2, 5, 10, 50, 100, 200, 500),
 )
+_group = Histogram(
+    "caas_group_commit_size",
+    "Requests committed in one transaction",
+    ["group"],
+    buckets=(1, 2, 5, 10, 50, 100, 200, 500),
+)
 _gaps = Counter("caas_stream_gaps_total", "Streams found with a missing part", ["service", "topic"])
 _sent = Counter("caas_outbox_sent_total", "Outbox rows acknowledged by the broker", ["service"])
 _effects = Counter("caas_effects_total", "Calls to partners by effect and fate", ["service", "effect", "fate"])
@@ -26,6 +32,11 @@ def observe_batch(service: str, applied: int, duplicates: int, parked: int) -> N
     _messages.labels(service, "applied").inc(applied)
     _messages.labels(service, "duplicate").inc(duplicates)
     _messages.labels(service, "parked").inc(parked)
+
+
+def observe_group(group: str, size: int) -> None:
+    """Count requests that were committed together."""
+    _group.labels(group).observe(size)
 
 
 def count_gap(service: str, topic: str) -> None:

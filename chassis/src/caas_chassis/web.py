@@ -1,8 +1,9 @@
 """The HTTP side of every service: problem details, authentication, limits, health, metrics, parked messages."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_plus
 
@@ -31,7 +32,26 @@ _ESCAPED_DIGIT: Final = re.compile(r"\\u003([0-9])")
 _log = structlog.get_logger(__name__)
 
 
-def create_app(runtime: Runtime, routers: Sequence[APIRouter], *, verifier: TokenVerifier | None = None) -> FastAPI:
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A POST route that answers before anything of the framework runs, for requests that come by the thousand.
+
+    It guards itself: no limit, no token and no card number is checked for it. `documentation` is its operation in
+    the OpenAPI document.
+    """
+
+    path: str
+    app: ASGIApp
+    documentation: Mapping[str, Any]
+
+
+def create_app(
+    runtime: Runtime,
+    routers: Sequence[APIRouter],
+    *,
+    verifier: TokenVerifier | None = None,
+    doors: Sequence[Door] = (),
+) -> FastAPI:
     """The service's HTTP application; its lifespan starts and stops the runtime.
 
     HTTP answers before Kafka and the database are there: `/health/live` always, `/health/ready` with what
@@ -49,12 +69,13 @@ def create_app(runtime: Runtime, routers: Sequence[APIRouter], *, verifier: Toke
             await runtime.stop()
             await tokens.close()
 
-    app = FastAPI(
+    app = _Application(
         title=f"CaaS {runtime.service.name}",
         lifespan=lifespan,
-        middleware=[Middleware(_Guard)],
+        middleware=[Middleware(_Doors, doors=doors), Middleware(_Guard)],
         redoc_url=None,
     )
+    app.doors = doors
     app.state.runtime = runtime
     app.state.tokens = tokens
     app.include_router(_health_router(runtime))
@@ -88,6 +109,24 @@ def respond(answer: Answer) -> Response:
     """An answer as JSON, as problem details when it is a refusal."""
     kind = PROBLEM_JSON if answer.status >= 400 else "application/json"
     return JSONResponse(answer.body, answer.status, dict(answer.headers), media_type=kind)
+
+
+def refusal(problem: Problem) -> Answer:
+    """A problem as it is answered."""
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
+    return Answer(problem.status, problem_body(problem), headers)
+
+
+def objection_to(*parts: bytes) -> Problem | None:
+    """What stands against input before anything reads it: a card number (GW-6), or a NUL, which no column can hold."""
+    text = " ".join(_text(part) for part in parts)
+    if holds_card_number(text):
+        return CardNumberRefused("send the gateway's token instead")
+    if "\x00" in text or "\\u0000" in text:
+        return InvalidRequest("the NUL character is not accepted")
+    return None
 
 
 def problem_body(problem: Problem) -> dict[str, Any]:
@@ -131,6 +170,7 @@ class Unavailable(Problem):
     status = 503
     code = "unavailable"
     title = "The service cannot answer now"
+    retry_after_s = 1
 
 
 def _health_router(runtime: Runtime) -> APIRouter:
@@ -161,8 +201,7 @@ def _health_router(runtime: Runtime) -> APIRouter:
 def _handle_errors(app: FastAPI) -> None:
     async def on_problem(_: Request, problem: Exception) -> Response:
         assert isinstance(problem, Problem)
-        headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-        return respond(Answer(problem.status, problem_body(problem), headers))
+        return respond(refusal(problem))
 
     async def on_invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -190,6 +229,30 @@ def _handle_errors(app: FastAPI) -> None:
         app.add_exception_handler(transient, on_transient)
 
 
+class _Application(FastAPI):
+    """FastAPI, with the doors in its OpenAPI document."""
+
+    doors: Sequence[Door] = ()
+
+    def openapi(self) -> dict[str, Any]:
+        schema = super().openapi()
+        for door in self.doors:
+            schema["paths"].setdefault(door.path, {})["post"] = dict(door.documentation)
+        return schema
+
+
+class _Doors:
+    """Leads a POST to its door, everything else past them."""
+
+    def __init__(self, app: ASGIApp, doors: Sequence[Door]) -> None:
+        self._app = app
+        self._doors = {door.path: door.app for door in doors}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door = self._doors.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (door or self._app)(scope, receive, send)
+
+
 class _Guard:
     """Refuses oversized bodies and card numbers before anything reads them."""
 
@@ -202,11 +265,9 @@ class _Guard:
         body = await _read(receive) if scope["method"] in ("POST", "PUT", "PATCH", "DELETE") else b""
         if body is None:
             return await _refuse(PayloadTooLarge(f"at most {MAX_BODY_BYTES} bytes are accepted"), scope, receive, send)
-        text = f"{scope['path']} {_text(scope.get('query_string', b''))} {_text(body)}"
-        if holds_card_number(text):
-            return await _refuse(CardNumberRefused("send the gateway's token instead"), scope, receive, send)
-        if "\x00" in text or "\\u0000" in text:  # No text column can hold it.
-            return await _refuse(InvalidRequest("the NUL character is not accepted"), scope, receive, send)
+        objection = objection_to(scope["path"].encode(), scope.get("query_string", b""), body)
+        if objection is not None:
+            return await _refuse(objection, scope, receive, send)
         replayed = _Replay(body, receive)
         return await self._app(scope, replayed, send)
 
@@ -245,7 +306,18 @@ def _text(raw: bytes) -> str:
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    await respond(Answer(problem.status, problem_body(problem)))(scope, receive, send)
+    await respond(refusal(problem))(scope, receive, send)
 
 
-__all__ = ["Depends", "Principal", "cause_of", "create_app", "problem_body", "requires", "respond"]
+__all__ = [
+    "Depends",
+    "Door",
+    "Principal",
+    "cause_of",
+    "create_app",
+    "objection_to",
+    "problem_body",
+    "refusal",
+    "requires",
+    "respond",
+]

@@ -22,6 +22,7 @@ from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
+from caas_payments.http.bridge import webhook_door
 from caas_payments.http.operating import operating_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
@@ -44,9 +45,9 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
         payments_router(runtime, rules),
         operating_router(runtime, rules),
         oversight_router(runtime),
-        webhooks_router(runtime, reader),
+        webhooks_router(runtime, rules, reader),
     ]
-    app = create_app(runtime, routers)
+    app = create_app(runtime, routers, doors=[webhook_door(runtime, reader)])
     _close_at_the_end(app, partner)
     return app
 

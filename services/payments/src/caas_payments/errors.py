@@ -73,5 +73,21 @@ class WebhookTooLarge(Problem):
     title = "The webhook is too large"
 
 
+class WebhookTooSlow(Problem):
+    """The webhook's body did not arrive in time."""
+
+    status = 408
+    code = "webhook_too_slow"
+    title = "The webhook did not arrive in time"
+
+
+class WebhookNotFound(Problem):
+    """No webhook with this id was accepted."""
+
+    status = 404
+    code = "webhook_not_found"
+    title = "No such webhook"
+
+
 class ConcurrentChange(Exception):
     """Another transaction changed the same payment between reading and writing: run this one again."""

@@ -9,21 +9,10 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from caas_contracts.gateway import GatewayWebhookReceived
+from caas_payments.domain.webhook import VerifiedWebhook as VerifiedWebhook
 
 MAX_BODY_BYTES: Final = 65_536
 """The largest webhook that is accepted; also what the contract's `body` can hold."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedWebhook:
-    """A webhook of our gateway. `proof` are the headers that were verified, kept as evidence.
-
-    `message.body` is the verified text itself, byte for byte; `message.webhook_id` is the gateway's name for this
-    webhook, the same whenever it is delivered again.
-    """
-
-    message: GatewayWebhookReceived
-    proof: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

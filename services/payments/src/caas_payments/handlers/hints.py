@@ -14,19 +14,38 @@ from caas_payments.domain.status import NEVER_HELD
 from caas_payments.gateway.webhooks import Changed, Disputed, Held, Unreadable, WebhookReader
 from caas_payments.handlers.batch import Batch
 from caas_payments.store import payments, settlements
+from caas_payments.store.webhooks import Reprocessing, StoredWebhook, insert_reprocessing
 
 
 async def follow_hints(
     received: Sequence[Received[GatewayWebhookReceived]], /, *, tx: Tx, rules: Rules, reader: WebhookReader
 ) -> None:
     """Look up the payments that webhooks speak of, where that can change anything; ignore what is not ours."""
-    named = await _payments_named(received, tx)
+    named = await find_payments([one.message for one in received], tx=tx)
     batch = await Batch.lock(tx, {name for name in named if name is not None}, rules.jitter)
     for one, payment_id in zip(received, named, strict=True):
         payment = batch.find(payment_id) if payment_id else None
         if payment is not None:
             await _follow(batch, payment, one, tx, reader)
     await batch.write()
+
+
+async def follow_again(
+    stored: StoredWebhook, again: Reprocessing, /, *, tx: Tx, rules: Rules, reader: WebhookReader
+) -> None:
+    """Follow a stored webhook again, because an operator asked for it: what it tells once is not told twice."""
+    await insert_reprocessing(tx, stored.message.webhook_id, again)
+    await follow_hints([Received(stored.message, tx.cause)], tx=tx, rules=rules, reader=reader)
+
+
+async def find_payments(messages: Sequence[GatewayWebhookReceived], /, *, tx: Tx) -> list[UUID | None]:
+    """By our reference, or where a webhook carries none (disputes at some gateways) by the gateway's own id."""
+    unnamed = {message.transaction_id for message in messages if not message.reference}
+    by_transaction = await payments.read_ids_by_transaction(tx, unnamed) if unnamed else {}
+    return [
+        _payment_id(message.reference) if message.reference else by_transaction.get(message.transaction_id)
+        for message in messages
+    ]
 
 
 async def _follow(
@@ -56,16 +75,6 @@ async def _record_chargeback(
     )
     if await settlements.insert_chargeback(tx, chargeback):
         batch.apply(settlement.record_chargeback(payment, chargeback, tx.now), one.cause)
-
-
-async def _payments_named(received: Sequence[Received[GatewayWebhookReceived]], tx: Tx) -> list[UUID | None]:
-    """By our reference, or where a webhook carries none (disputes at some gateways) by the gateway's own id."""
-    unnamed = {one.message.transaction_id for one in received if not one.message.reference}
-    by_transaction = await payments.read_ids_by_transaction(tx, unnamed) if unnamed else {}
-    return [
-        _payment_id(one.message.reference) if one.message.reference else by_transaction.get(one.message.transaction_id)
-        for one in received
-    ]
 
 
 def _payment_id(reference: str) -> UUID | None:

@@ -161,9 +161,28 @@ CREATE TABLE webhooks (
     transaction_id text NOT NULL,
     reference text NOT NULL,
     body text NOT NULL,
+    proof json NOT NULL,
+    correlation_id uuid NOT NULL,
     received_at timestamptz NOT NULL
 );
+CREATE INDEX webhooks_received ON webhooks (received_at, id);
+CREATE INDEX webhooks_transaction ON webhooks (transaction_id, received_at);
+CREATE INDEX webhooks_reference ON webhooks (reference, received_at);
 COMMENT ON TABLE webhooks IS 'Verified webhooks of the gateway by webhook-id, stored before they are answered (GW-5).';
+COMMENT ON COLUMN webhooks.body IS 'The verified text itself, byte for byte.';
+COMMENT ON COLUMN webhooks.proof IS 'The headers that were verified: with them and the secret the body can be verified again.';
+COMMENT ON COLUMN webhooks.correlation_id IS 'The story that begins with it: the message in the outbox and all that followed.';
+
+CREATE TABLE webhook_reprocessings (
+    id uuid PRIMARY KEY,
+    webhook_id text NOT NULL REFERENCES webhooks (id),
+    requested_by text NOT NULL,
+    reason text NOT NULL,
+    correlation_id uuid NOT NULL,
+    requested_at timestamptz NOT NULL
+);
+CREATE INDEX webhook_reprocessings_webhook ON webhook_reprocessings (webhook_id, requested_at);
+COMMENT ON TABLE webhook_reprocessings IS 'Who had which webhook followed again, and why; append-only.';
 
 CREATE TABLE audit_log (
     sequence bigint PRIMARY KEY CHECK (sequence > 0),
@@ -197,6 +216,8 @@ END $$;
 CREATE TRIGGER audit_log_rows BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_log_table BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER delivery_proofs_rows BEFORE UPDATE OR DELETE ON delivery_proofs FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER webhook_reprocessings_rows BEFORE UPDATE OR DELETE ON webhook_reprocessings
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER captures_rows BEFORE UPDATE OR DELETE ON captures FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 -- What a batch writes travels as one array of these. They are types of their own, not the tables' row types, so that
