@@ -187,6 +187,7 @@ def _health_router(runtime: Runtime) -> APIRouter:
         body = {
             "status": "ready" if ok else "not_ready",
             "checks": checks,
+            "details": {name: say() for name, say in runtime.service.details.items()},
             "consumer_failure": runtime.consumer.failure,
         }
         return JSONResponse(body, 200 if ok else 503)

@@ -73,6 +73,30 @@ class WebhookTooLarge(Problem):
     title = "The webhook is too large"
 
 
+class CaseNotFound(Problem):
+    """There is no such case."""
+
+    status = 404
+    code = "case_not_found"
+    title = "No such case"
+
+
+class CaseClosed(Problem):
+    """The truth was found, or somebody else ruled, before."""
+
+    status = 409
+    code = "case_closed"
+    title = "This case is closed"
+
+
+class ResolutionIncomplete(Problem):
+    """What is said to have happened at the gateway needs the gateway's name for it."""
+
+    status = 400
+    code = "resolution_incomplete"
+    title = "The resolution is not complete"
+
+
 class WebhookTooSlow(Problem):
     """The webhook's body did not arrive in time."""
 
