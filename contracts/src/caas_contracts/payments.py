@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from caas_contracts.message import UUID, Code, Instant, Message, Part, Text, Token
+from caas_contracts.message import UUID, Code, Instant, Message, NoCardData, Part, Text, Token
 from caas_contracts.money import Money
 from caas_contracts.topics import PAYMENTS_COMMANDS, PAYMENTS_EVENTS
 
@@ -73,7 +73,7 @@ class AuthorizePayment(Message):
     KEY: ClassVar[str] = "payment_id"
 
     payment_id: UUID
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200), NoCardData]
     purpose: Literal[PaymentPurpose.SERVICE]
     customer_id: Code
     subject_id: UUID = Field(description="the purchase that is paid")
@@ -96,7 +96,7 @@ class ChargePayment(Message):
     KEY: ClassVar[str] = "payment_id"
 
     payment_id: UUID
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200), NoCardData]
     purpose: SoldPurpose
     customer_id: Code
     subject_id: UUID = Field(description="the order or invoice that is paid")

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 import httpx
 from fastapi import FastAPI
 
+from caas_chassis.answers import CLEAN_ANSWERS
 from caas_chassis.clock import BusinessClock
 from caas_chassis.main import run
 from caas_chassis.runtime import Runtime
@@ -135,6 +136,7 @@ def http_client(settings: PaymentsSettings) -> httpx.AsyncClient:
         headers={"Authorization": f"Bearer {settings.gateway_api_key.get_secret_value()}"},
         timeout=httpx.Timeout(settings.gateway_timeout_s, connect=settings.gateway_connect_timeout_s),
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        event_hooks=CLEAN_ANSWERS,
     )
 
 
