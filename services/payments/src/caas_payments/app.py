@@ -10,6 +10,7 @@ from typing import Any, assert_never
 import httpx
 from fastapi import FastAPI
 
+from caas_chassis.answers import CLEAN_ANSWERS
 from caas_chassis.clock import BusinessClock
 from caas_chassis.main import run
 from caas_chassis.runtime import Runtime
@@ -29,6 +30,7 @@ from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
 from caas_payments.http.bridge import webhook_door
 from caas_payments.http.cases import cases_router
+from caas_payments.http.operating import operating_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
@@ -56,6 +58,7 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
     runtime = Runtime(watched, settings, clock)
     routers = [
         payments_router(runtime, rules),
+        operating_router(runtime, rules),
         cases_router(runtime, rules),
         oversight_router(runtime),
         webhooks_router(runtime, rules, reader),
@@ -133,6 +136,7 @@ def http_client(settings: PaymentsSettings) -> httpx.AsyncClient:
         headers={"Authorization": f"Bearer {settings.gateway_api_key.get_secret_value()}"},
         timeout=httpx.Timeout(settings.gateway_timeout_s, connect=settings.gateway_connect_timeout_s),
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        event_hooks=CLEAN_ANSWERS,
     )
 
 
