@@ -58,7 +58,7 @@ async def books_of(url: str) -> dict[str, tuple[str, int, list[int]]]:
 
 
 async def webhooks_in(database_url: str, about: Sequence[AuthorizePayment]) -> list[tuple[str, str]]:
-    """Event type and our reference of the webhooks that the bridge has stored about these, once there is one of each."""
+    """Event type and our reference of the webhooks that the bridge stored about these, once there is one of each."""
     references = [str(command.payment_id) for command in about]
     connection = await asyncpg.connect(database_url, timeout=10.0, command_timeout=10.0)
     try:
