@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     CAPTURE_FAILED = "capture_failed"
     CASE_OVERDUE = "case_overdue"
     TASK_FAILING = "task_failing"
+    GATEWAY_UNREACHABLE = "gateway_unreachable"
 
 
 class AlertRaised(Message):

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import httpx
 from fastapi import APIRouter, FastAPI
 
+from caas_chassis.answers import CLEAN_ANSWERS
 from caas_chassis.loops import Loop
 from caas_chassis.main import run
 from caas_chassis.processing import OpenTransaction
@@ -78,6 +79,7 @@ def _gateway_client(settings: ReconciliationSettings) -> httpx.AsyncClient:
         base_url=settings.gateway_url,
         timeout=settings.gateway_timeout_s,
         limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
+        event_hooks=CLEAN_ANSWERS,
     )
 
 

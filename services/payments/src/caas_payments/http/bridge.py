@@ -65,7 +65,7 @@ class _Bridge:
 
     async def _accept(self, headers: Mapping[str, str], body: bytes) -> bool:
         webhook = self._reader.verify(headers, body, self._clock.now())
-        objection = objection_to(body)
+        objection = objection_to(body, "\n".join(headers.values()).encode("latin-1"))
         if objection is not None:
             raise objection
         return await self._group.submit(Arrival(webhook, Cause.of_person("gateway")))
