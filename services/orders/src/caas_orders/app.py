@@ -3,6 +3,7 @@
 import httpx
 from fastapi import FastAPI
 
+from caas_chassis.answers import CLEAN_ANSWERS
 from caas_chassis.clock import BusinessClock
 from caas_chassis.effects import Effect
 from caas_chassis.main import run
@@ -58,6 +59,7 @@ def vss_client(settings: OrdersSettings) -> VssClient:
         timeout=httpx.Timeout(settings.vss_timeout_s),
         # One reconnection, for a connection that the VSS has closed while it idled.
         transport=httpx.AsyncHTTPTransport(retries=1, limits=httpx.Limits(max_connections=32)),
+        event_hooks=CLEAN_ANSWERS,
     )
     return VssClient(client, settings.vss_timeout_s)
 
