@@ -116,6 +116,15 @@ async def test_a_payment_that_orders_does_not_count_is_never_invoiced(billing: H
     assert await billing.parked() == []
 
 
+async def test_an_orphan_of_the_gateway_and_its_refund_are_no_document(billing: Harness) -> None:
+    order = AnOrder()
+    await billing.receive(order.placed(), order.orphan_found())
+    await billing.receive(order.refunded(PaymentPurpose.RESERVATION, 100_000))
+    assert await billing.published(InvoiceIssued) == []
+    assert await billing.published(CreditNoteIssued) == []
+    assert await billing.parked() == []
+
+
 async def test_an_order_that_payments_did_not_confirm_is_never_invoiced(billing: Harness) -> None:
     order = AnOrder()
     await billing.receive(order.placed(), order.reserved(), order.paid(), order.registered())

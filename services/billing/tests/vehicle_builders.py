@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from caas_contracts import Message, Money
-from caas_contracts.payments import PaymentConfirmed, PaymentPurpose, PaymentRefunded
+from caas_contracts.payments import OrphanSaleFound, PaymentConfirmed, PaymentPurpose, PaymentRefunded
 from caas_contracts.vehicle_orders import (
     VehicleOrderPaid,
     VehicleOrderPlaced,
@@ -71,6 +71,12 @@ class AnOrder:
         amount = euros(self.reservation_minor)
         values = self._payment(PaymentPurpose.RESERVATION, self.reservation_payment_id, amount)
         return PaymentConfirmed(**{**values, "gateway_transaction_id": "tx_1"} | changes)
+
+    def orphan_found(self) -> OrphanSaleFound:
+        """The gateway had taken the reservation of an order that ended without it."""
+        amount = euros(self.reservation_minor)
+        values = self._payment(PaymentPurpose.RESERVATION, self.reservation_payment_id, amount)
+        return OrphanSaleFound(**values, gateway_transaction_id="tx_1", taken=amount)
 
     def final_confirmed(self, **changes: Any) -> PaymentConfirmed:
         """Payments took the rest of the price."""

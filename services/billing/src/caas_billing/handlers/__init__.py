@@ -21,7 +21,7 @@ from caas_billing.handlers.vehicles import (
 from caas_chassis.handling import Handler
 from caas_contracts import Message
 from caas_contracts.orders import PurchasePlaced
-from caas_contracts.payments import PaymentCaptured, PaymentConfirmed, PaymentRefunded
+from caas_contracts.payments import OrphanSaleFound, PaymentCaptured, PaymentConfirmed, PaymentRefunded
 from caas_contracts.vehicle_orders import (
     VehicleOrderPaid,
     VehicleOrderPlaced,
@@ -37,6 +37,7 @@ HANDLERS: Mapping[type[Message], Handler[Any]] = {
     VehicleOrderPaid: bill_final_payments,
     VehicleRegisteredForTraffic: bill_registrations,
     PaymentConfirmed: bill_confirmed_payments,
+    OrphanSaleFound: bill_confirmed_payments,
     PaymentRefunded: credit_refunds,
 }
 

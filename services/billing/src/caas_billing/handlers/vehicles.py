@@ -15,7 +15,7 @@ from caas_billing.handlers.issuing import Causes, issue_credit_notes, issue_invo
 from caas_billing.store import invoices, vehicle_sales
 from caas_chassis.handling import Received
 from caas_chassis.transaction import Tx
-from caas_contracts.payments import PaymentConfirmed, PaymentPurpose
+from caas_contracts.payments import OrphanSaleFound, PaymentConfirmed, PaymentPurpose
 from caas_contracts.vehicle_orders import (
     VehicleOrderEvent,
     VehicleOrderPaid,
@@ -55,8 +55,11 @@ async def bill_registrations(received: Sequence[Received[VehicleRegisteredForTra
     await _issue(causes, tx=tx)
 
 
-async def bill_confirmed_payments(received: Sequence[Received[PaymentConfirmed]], *, tx: Tx) -> None:
-    """Remember what was paid of vehicles; other purposes are invoiced by other functions."""
+async def bill_confirmed_payments(received: Sequence[Received[PaymentConfirmed | OrphanSaleFound]], *, tx: Tx) -> None:
+    """Remember what was paid of vehicles; other purposes are invoiced by other functions.
+
+    Orders never counts an orphan, so it gets no invoice: it is remembered for the refund that follows.
+    """
     paid = [one for one in received if one.message.purpose in _OF_VEHICLES]
     if not paid:
         return

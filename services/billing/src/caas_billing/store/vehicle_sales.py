@@ -13,7 +13,7 @@ from asyncpg import Record
 from caas_billing.domain.sale import Customer, SoldVehicle, VehiclePayment, VehicleSale
 from caas_chassis.transaction import Tx
 from caas_contracts.money import Money
-from caas_contracts.payments import PaymentConfirmed
+from caas_contracts.payments import OrphanSaleFound, PaymentConfirmed
 from caas_contracts.vehicle_orders import (
     VehicleOrderPaid,
     VehicleOrderPlaced,
@@ -124,15 +124,16 @@ async def add_registered(tx: Tx, registered: Sequence[VehicleRegisteredForTraffi
     )
 
 
-async def add_payments(tx: Tx, confirmed: Sequence[PaymentConfirmed]) -> None:
+async def add_payments(tx: Tx, taken: Sequence[PaymentConfirmed | OrphanSaleFound]) -> None:
     """Store what was paid, of locked orders."""
+    amounts = [one.taken if isinstance(one, OrphanSaleFound) else one.amount for one in taken]
     await tx.execute(
         ADD_PAYMENTS,
-        [one.payment_id for one in confirmed],
-        [one.subject_id for one in confirmed],
-        [one.amount.amount_minor for one in confirmed],
-        [one.amount.currency for one in confirmed],
-        [one.occurred_at for one in confirmed],
+        [one.payment_id for one in taken],
+        [one.subject_id for one in taken],
+        [amount.amount_minor for amount in amounts],
+        [amount.currency for amount in amounts],
+        [one.occurred_at for one in taken],
     )
 
 
