@@ -148,6 +148,18 @@ class RecordSettlement(Message):
     settled_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
+class QueryPaymentStatus(Message):
+    """Say where a payment stands, as far as the gateway has said: answered by PaymentStatusReported (PAY-6)."""
+
+    TYPE: ClassVar[str] = "caas.payments.QueryPaymentStatus.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    query_id: UUID = Field(description="comes back in the answer")
+    requested_at: Instant
+
+
 class PaymentEvent(Message):
     """What every fact about a payment says."""
 
@@ -284,12 +296,30 @@ class ChargebackReceived(PaymentEvent):
     reason: Text
 
 
+class PaymentStatusReported(PaymentEvent):
+    """The answer to QueryPaymentStatus; it is no news about the payment.
+
+    `status` is one of PAY-1: readers know that others may come. While `being_confirmed` the gateway has not said
+    what became of an operation, and nobody may guess it (GW-4).
+    """
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentStatusReported.v1"
+
+    query_id: UUID
+    status: Code
+    being_confirmed: bool
+    captured: Money
+    settled: Money
+    refunded: Money
+
+
 MESSAGES: tuple[type[Message], ...] = (
     AuthorizePayment,
     ChargePayment,
     CancelPayment,
     RefundPayment,
     RecordSettlement,
+    QueryPaymentStatus,
     PaymentInitiated,
     PaymentAuthorized,
     PaymentConfirmed,
@@ -302,4 +332,5 @@ MESSAGES: tuple[type[Message], ...] = (
     PaymentSettlementFailed,
     PaymentRefunded,
     ChargebackReceived,
+    PaymentStatusReported,
 )

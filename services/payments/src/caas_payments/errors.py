@@ -21,6 +21,22 @@ class VoidRefused(Problem):
     title = "This payment cannot be voided now"
 
 
+class IntentConflict(Problem):
+    """The idempotency key, or the activation, already has a payment with other content (PAY-7)."""
+
+    status = 409
+    code = "idempotency_conflict"
+    title = "This key has another payment"
+
+
+class SettlementRefused(Problem):
+    """The line contradicts what was captured, or what was recorded under its id."""
+
+    status = 409
+    code = "settlement_refused"
+    title = "This settlement cannot be recorded"
+
+
 class RefundRefused(Problem):
     """There is not that much captured money left to give back (PAY-8)."""
 

@@ -21,6 +21,7 @@ from caas_contracts.payments import (
     PaymentRefunded,
     PaymentSettled,
     PaymentSettlementFailed,
+    PaymentStatusReported,
     PaymentVoided,
     SettlementStage,
     VoidGround,
@@ -160,4 +161,16 @@ def anchored(anchor: Anchor, at: datetime) -> AuditAnchored:
         hash=anchor.hash.hex(),
         entries=anchor.entries,
         anchored_at=at,
+    )
+
+
+def status_reported(payment: Payment, query_id: UUID, now: datetime) -> PaymentStatusReported:
+    return PaymentStatusReported(
+        **_common(payment.intent, now),
+        query_id=query_id,
+        status=payment.status,
+        being_confirmed=payment.being_confirmed,
+        captured=payment.money(payment.captured_minor),
+        settled=payment.money(payment.settled_minor),
+        refunded=payment.money(payment.refunded_minor),
     )

@@ -155,6 +155,11 @@ class Payment:
         return self.proof is not None and self.proof.kind is ProofKind.SUCCESS
 
     @property
+    def being_confirmed(self) -> bool:
+        """The gateway has not said what became of an operation: nobody guesses it meanwhile (GW-4)."""
+        return self.attempt is not None
+
+    @property
     def at_risk_minor(self) -> int:
         """What may still be lost: under way or delivered, and not at the bank (RSK-3)."""
         if self.status not in _AT_RISK:

@@ -22,6 +22,7 @@ type Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za
 class _Summary(TypedDict):
     payment_id: UUID
     status: str
+    being_confirmed: bool
     purpose: str
     customer_id: str
     subject_id: UUID
@@ -38,6 +39,7 @@ def _summary(payment: Payment) -> _Summary:
     return {
         "payment_id": intent.payment_id,
         "status": payment.status,
+        "being_confirmed": payment.being_confirmed,
         "purpose": intent.purpose,
         "customer_id": intent.customer_id,
         "subject_id": intent.subject_id,
@@ -127,10 +129,11 @@ class AuditView(View):
 
 
 class PaymentView(BaseModel):
-    """A payment as its customer may see it."""
+    """A payment as its customer may see it. While `being_confirmed` nobody knows how an operation ended: no guess."""
 
     payment_id: UUID
     status: str
+    being_confirmed: bool
     purpose: str
     customer_id: str
     subject_id: UUID
