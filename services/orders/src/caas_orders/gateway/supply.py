@@ -146,3 +146,12 @@ class Transport(Protocol):
     async def book(self, booking: TransportBooking) -> TransportAnswer:
         """Book, or learn how the booking stands; within the adapter's own deadline."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Suppliers:
+    """The three partners behind vehicle orders."""
+
+    factory: Factory
+    registration: Registration
+    transport: Transport
