@@ -44,6 +44,9 @@ class InvoiceIssued(Message):
     payment_id: UUID
     vat: list[VatAmount]
     total: Money
+    deducted: list[VatAmount] = Field(
+        default_factory=list, description="what the reservation's invoice charged already, taken off (final only)"
+    )
     issued_at: Instant
     document_url: Annotated[str, Field(max_length=300, description="path at billing's HTTP API")]
 
@@ -59,6 +62,7 @@ class CreditNoteIssued(Message):
     number: DocumentNumber
     invoice_id: UUID
     invoice_number: DocumentNumber
+    invoice_kind: InvoiceKind = InvoiceKind.SERVICE
     customer_id: Code
     subject_id: UUID
     payment_id: UUID

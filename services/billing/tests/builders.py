@@ -1,16 +1,17 @@
 """Messages, documents and settings for billing's tests; every argument has a sensible default."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 
-from caas_billing.domain.credit_note import CorrectedInvoice, Refund, issue_credit_note
+from caas_billing.domain.credit_note import Refund, credit_note_of
 from caas_billing.domain.document import Document, document_of_credit_note, document_of_invoice
-from caas_billing.domain.invoice import Invoice, issue_invoice
+from caas_billing.domain.invoice import Invoice, Issue, final_invoice, reservation_invoice, service_invoice
 from caas_billing.domain.numbering import DocumentNumber, Series
-from caas_billing.domain.sale import Customer, Sale, SoldService
+from caas_billing.domain.sale import Customer, Sale, SoldService, SoldVehicle, VehiclePayment, VehicleSale
 from caas_billing.gateway.postman import MailServer
 from caas_billing.gateway.typesetting import Issuer, Typesetter
 from caas_chassis.migrate import apply_migrations
@@ -120,8 +121,7 @@ def a_service(**changes: Any) -> SoldService:
 
 def an_invoice(sale: Sale | None = None, issued_at: datetime = AN_INSTANT) -> Invoice:
     number = DocumentNumber(Series.SERVICE, 2026, 42)
-    invoice, _ = issue_invoice(sale or a_sale(), uuid4(), number, issued_at)
-    return invoice
+    return service_invoice(sale or a_sale(), Issue(uuid4(), number, issued_at))
 
 
 def an_invoice_document(sale: Sale | None = None, issued_at: datetime = AN_INSTANT) -> Document:
@@ -132,16 +132,43 @@ def a_credit_note_document(sale: Sale | None = None, refunded_minor: int = 5000)
     invoice = an_invoice(sale)
     refund = Refund(
         refund_id=uuid4(),
-        payment_id=invoice.sale.payment_id,
+        payment_id=invoice.payment_id,
         refunded=euros(refunded_minor),
         refunded_before_minor=0,
         reason="withdrawal",
         refunded_at=AN_INSTANT + timedelta(days=2),
     )
-    corrected = CorrectedInvoice(invoice.invoice_id, str(invoice.number), invoice.issued_at, invoice.sale)
     number = DocumentNumber(Series.CREDIT_NOTE, 2026, 7)
-    note, _ = issue_credit_note(corrected, refund, uuid4(), number, AN_INSTANT + timedelta(days=2))
-    return document_of_credit_note(note)
+    issue = Issue(uuid4(), number, AN_INSTANT + timedelta(days=2))
+    return document_of_credit_note(credit_note_of(invoice, refund, issue))
+
+
+def a_vehicle_sale(**changes: Any) -> VehicleSale:
+    """A vehicle of 31,490.00 EUR, paid with 1,000.00 EUR and the rest, and registered."""
+    values: dict[str, Any] = {
+        "order_id": uuid4(),
+        "customer": a_customer(),
+        "vehicle": SoldVehicle(
+            "caas-one", "CaaS One", ("seat-heating", "tow-bar"), "madrid-norte", "WCAAS0NE5T0000001", "1234 BCD"
+        ),
+        "vat_rate_bp": 2100,
+        "price": euros(3149000),
+        "agreed_reservation": euros(100000),
+        "reservation": VehiclePayment(uuid4(), euros(100000), AN_INSTANT),
+        "final": VehiclePayment(uuid4(), euros(3049000), AN_INSTANT + timedelta(days=60)),
+        "registered_at": AN_INSTANT + timedelta(days=63),
+    }
+    return VehicleSale(**values | changes)
+
+
+def vehicle_documents(sale: VehicleSale | None = None) -> tuple[Document, Document]:
+    """The documents of a vehicle's reservation and of the vehicle."""
+    sold = sale or a_vehicle_sale()
+    issue = Issue(uuid4(), DocumentNumber(Series.RESERVATION, 2026, 3), AN_INSTANT)
+    unbuilt = replace(sold, vehicle=replace(sold.vehicle, vin=None, plates=None))
+    reservation = reservation_invoice(unbuilt, issue)
+    later = Issue(uuid4(), DocumentNumber(Series.VEHICLE, 2027, 2), AN_INSTANT + timedelta(days=63))
+    return document_of_invoice(reservation), document_of_invoice(final_invoice(sold, reservation, later))
 
 
 def an_issuer() -> Issuer:

@@ -106,6 +106,6 @@ async def test_a_refund_that_comes_before_the_purchase_is_known_is_credited_with
 
 
 async def test_refunds_of_other_purposes_are_left_to_others(billing: Harness) -> None:
-    await billing.receive(a_refund(a_purchase(), 100, purpose=PaymentPurpose.FINAL))
+    await billing.receive(a_refund(a_purchase(), 100, purpose=PaymentPurpose.SUBSCRIPTION))
     assert await billing.published(CreditNoteIssued) == []
     assert await billing.parked() == []

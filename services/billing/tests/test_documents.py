@@ -10,7 +10,8 @@ from pypdf import PdfReader
 from pypdf.generic import DictionaryObject, StreamObject
 
 from caas_billing.domain.document import Document
-from caas_billing.gateway.typesetting import TypesetDocument, formatted_amount
+from caas_billing.gateway.typesetting import TypesetDocument
+from caas_billing.gateway.wording import formatted_amount
 from caas_contracts.orders import PurchaseKind
 from services.billing.tests.builders import (
     AN_INSTANT,
@@ -19,8 +20,10 @@ from services.billing.tests.builders import (
     a_sale,
     a_service,
     a_typesetter,
+    a_vehicle_sale,
     an_invoice_document,
     euros,
+    vehicle_documents,
 )
 
 
@@ -114,6 +117,39 @@ def test_a_credit_note_names_what_it_corrects_and_why(language: str, expected: t
         assert phrase in words, phrase
 
 
+def test_the_invoice_of_a_vehicle_names_it_and_takes_the_reservation_off() -> None:
+    reservation, final = [words_of(document) for document in vehicle_documents()]
+    for expected in (
+        "Factura de reserva",
+        "Reserva de CaaS One, a cuenta de su precio",
+        "826,45 €",
+        "1.000,00 €",
+        "no es reembolsable",
+    ):
+        assert expected in reservation, expected
+    assert "Matrícula" not in reservation
+    for expected in (
+        "V-2027-000002",
+        "Bastidor (VIN) WCAAS0NE5T0000001",
+        "Matrícula 1234 BCD",
+        "31.490,00 €",
+        "Reserva ya facturada",
+        "Factura A-2026-000003 del 22 de noviembre de 2026",
+        "-1.000,00 €",
+        "25.198,34 €",
+        "5.291,66 €",
+        "30.490,00 €",
+    ):
+        assert expected in final, expected
+
+
+def test_the_invoice_of_a_vehicle_speaks_english_too() -> None:
+    _, final = vehicle_documents(a_vehicle_sale(customer=a_customer(language="en")))
+    words = words_of(final)
+    for expected in ("Registration 1234 BCD", "Reservation already invoiced", "Invoice A-2026-000003", "€30,490.00"):
+        assert expected in words, expected
+
+
 def test_a_permanent_service_has_no_end() -> None:
     service = a_service(kind=PurchaseKind.PERMANENT, duration_days=None)
     assert "Activación permanente desde el 22 de noviembre de 2026" in words_of(
@@ -167,7 +203,12 @@ def test_the_same_document_gives_the_same_bytes() -> None:
 
 
 async def test_a_task_survives_its_way_through_the_database() -> None:
-    task = TypesetDocument(document=a_credit_note_document())
+    for document in (a_credit_note_document(), *vehicle_documents()):
+        await a_task_survives(document)
+
+
+async def a_task_survives(document: Document) -> None:
+    task = TypesetDocument(document=document)
     again = TypesetDocument.model_validate_json(task.model_dump_json())
     assert again == task
     typesetter = a_typesetter()

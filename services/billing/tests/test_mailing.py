@@ -114,7 +114,7 @@ async def test_an_impossible_address_is_refused_before_any_connection(address: s
         raise AssertionError("nothing is to be read for an address that cannot be")
 
     document = an_invoice_document()
-    task = MailDocument(document=replace(document, customer_email=address), attempt=0)
+    task = MailDocument(document=replace(document, customer=replace(document.customer, email=address)), attempt=0)
     result = await Postman(a_mail_server(1), no_pdf).send(task)
     assert "not one" in result.answer
 

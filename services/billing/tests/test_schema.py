@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from caas_billing.handlers import bill_captures, bill_purchases
-from caas_billing.store import credit_notes, documents, invoices, numbers, reading, sales
+from caas_billing.store import credit_notes, documents, invoices, numbers, reading, sales, vehicle_sales
 from caas_chassis.cause import Cause
 from caas_chassis.handling import Received
 from caas_chassis.testing.harness import Harness
@@ -16,7 +16,7 @@ from caas_chassis.testing.plugin import MakeDatabase
 from caas_chassis.transaction import Tx
 from services.billing.tests.builders import AN_INSTANT, a_capture, a_purchase, a_refund, migrate
 
-STORE = (credit_notes, documents, invoices, numbers, reading, sales)
+STORE = (credit_notes, documents, invoices, numbers, reading, sales, vehicle_sales)
 
 
 def statements(module: ModuleType) -> Iterator[str]:
@@ -38,7 +38,7 @@ async def test_every_statement_of_the_store_fits_the_schema(make_database: MakeD
         prepared = [await connection.prepare(sql) for module in STORE for sql in statements(module)]
     finally:
         await connection.close(timeout=20)
-    assert len(prepared) == 21
+    assert len(prepared) == 32
 
 
 async def test_issued_documents_cannot_be_changed_or_removed(issued: Harness) -> None:
@@ -102,7 +102,7 @@ async def test_a_payment_cannot_be_invoiced_twice(issued: Harness) -> None:
             await tx.execute(
                 """
                 INSERT INTO invoice SELECT gen_random_uuid(), series, year, 2, replace(number, '01', '02'), kind,
-                    payment_id, purchase_id, customer_id, customer_name, customer_email, customer_tax_id, language,
+                    payment_id, subject_id, customer_id, customer_name, customer_email, customer_tax_id, language,
                     currency, base_minor, vat_minor, total_minor, supplied_at, issued_at FROM invoice
                 """
             )

@@ -17,6 +17,7 @@ from caas_contracts.payments import (
     PaymentSettlementFailed,
     SettlementStage,
 )
+from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 from caas_reconciliation.domain.facts import vat_included
 from caas_reconciliation.domain.settlement import SettlementLine
 from caas_reconciliation.settings import ReconciliationSettings
@@ -69,9 +70,9 @@ def a_capture(
     )
 
 
-def a_sale(payment_id: UUID | None = None) -> PaymentConfirmed:
+def a_sale(payment_id: UUID | None = None, *, amount_minor: int = PRICE_MINOR) -> PaymentConfirmed:
     payment = payment_id or uuid4()
-    sold = _payment(payment, euros(PRICE_MINOR), AN_INSTANT) | {"purpose": PaymentPurpose.RESERVATION}
+    sold = _payment(payment, euros(amount_minor), AN_INSTANT) | {"purpose": PaymentPurpose.RESERVATION}
     return PaymentConfirmed(**sold, gateway_transaction_id=transaction_of(payment))
 
 
@@ -144,6 +145,46 @@ def a_credit_note(refund: PaymentRefunded) -> CreditNoteIssued:
     )
 
 
+def a_vehicle_order(payment_id: UUID) -> VehicleOrderPlaced:
+    """A vehicle of 1,000 times the price, reserved with the price."""
+    return VehicleOrderPlaced(
+        **_vehicle_order(payment_id),
+        model_name="CaaS One",
+        options=[],
+        dealership="madrid-norte",
+        total=euros(1000 * PRICE_MINOR),
+        reservation=euros(PRICE_MINOR),
+        vat_rate_bp=VAT_BP,
+        reservation_payment_id=payment_id,
+        customer_name="Ana",
+        customer_email="ana@example.com",
+    )
+
+
+def a_forfeiture(payment_id: UUID) -> VehicleOrderForfeited:
+    """The reservation of that order stays with CaaS."""
+    return VehicleOrderForfeited(
+        **_vehicle_order(payment_id),
+        vin="WCAAS0NE5T0000001",
+        reservation_payment_id=payment_id,
+        reservation=euros(PRICE_MINOR),
+        reason="insufficient_funds",
+    )
+
+
+def a_reservation_invoice(payment_id: UUID) -> InvoiceIssued:
+    return an_invoice(payment_id).model_copy(update={"kind": InvoiceKind.RESERVATION, "number": "A-2026-000001"})
+
+
+def a_vehicle_invoice(payment_id: UUID) -> InvoiceIssued:
+    """The invoice of the rest of the price; it takes the reservation of PRICE_MINOR off."""
+    rest_minor = 999 * PRICE_MINOR
+    whole, reservation = _vat(1000 * PRICE_MINOR), _vat(PRICE_MINOR)
+    rest = VatAmount(rate_bp=VAT_BP, base=whole.base - reservation.base, vat=whole.vat - reservation.vat)
+    changes = {"kind": InvoiceKind.FINAL, "number": "V-2026-000001", "vat": [rest], "deducted": [reservation]}
+    return an_invoice(payment_id, total_minor=rest_minor).model_copy(update=changes)
+
+
 def transaction_of(payment_id: UUID) -> str:
     """The gateway's id of the payment's transaction."""
     return f"txn_{payment_id.hex}"
@@ -193,6 +234,15 @@ def _payment(payment_id: UUID, amount: Money, at: datetime) -> dict[str, Any]:
         "subject_id": UUID(int=payment_id.int ^ 1),
         "amount": amount,
         "occurred_at": at,
+    }
+
+
+def _vehicle_order(payment_id: UUID) -> dict[str, Any]:
+    return {
+        "order_id": UUID(int=payment_id.int ^ 1),
+        "customer_id": "customer-1",
+        "model": "caas-one",
+        "occurred_at": AN_INSTANT,
     }
 
 

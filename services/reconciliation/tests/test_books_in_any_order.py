@@ -24,6 +24,10 @@ from services.reconciliation.tests.builders import (
     a_purchase,
     a_refund,
     a_refund_line,
+    a_reservation_invoice,
+    a_sale,
+    a_vehicle_invoice,
+    a_vehicle_order,
     an_invoice,
     chargeback_lines,
 )
@@ -63,6 +67,22 @@ def a_loss_in_transit(payment_id: UUID) -> Story:
     return Story((a_purchase(payment_id), a_capture(payment_id), an_invoice(payment_id), lost), ())
 
 
+def a_delivered_vehicle(payment_id: UUID) -> Story:
+    final = UUID(int=payment_id.int + 50)
+    facts = (
+        a_vehicle_order(payment_id),
+        a_sale(payment_id),
+        a_reservation_invoice(payment_id),
+        a_sale(final, amount_minor=999 * PRICE_MINOR),
+        a_vehicle_invoice(final),
+    )
+    lines = (
+        a_line(payment_id, line_id=f"v_{payment_id.hex}"),
+        a_line(final, 999 * PRICE_MINOR, line_id=f"w_{final.hex}"),
+    )
+    return Story(facts, lines)
+
+
 def a_stranger(payment_id: UUID) -> Story:
     return Story((), (a_line(payment_id, line_id=f"s_{payment_id.hex}"),))
 
@@ -80,7 +100,9 @@ def stories(draw: st.DrawFn) -> Story:
         payment = UUID(int=(number + 1) << 40)
         here = st.just(payment)
         sold = st.builds(a_sold_service, here, REFUNDS, SETTLED, st.booleans())
-        others = [st.builds(make, here) for make in (a_lost_service, a_loss_in_transit, a_stranger)]
+        others = [
+            st.builds(make, here) for make in (a_lost_service, a_loss_in_transit, a_stranger, a_delivered_vehicle)
+        ]
         told.append(draw(st.one_of(sold, sold, *others)))
     return Story(
         tuple(fact for story in told for fact in story.facts), tuple(line for story in told for line in story.lines)

@@ -9,10 +9,14 @@ from services.reconciliation.tests.builders import (
     a_capture,
     a_credit_note,
     a_failed_settlement,
+    a_forfeiture,
     a_line,
     a_purchase,
     a_refund,
+    a_reservation_invoice,
     a_sale,
+    a_vehicle_invoice,
+    a_vehicle_order,
     an_invoice,
     an_orphan_sale,
     euros,
@@ -39,6 +43,38 @@ async def test_an_orphan_sale_and_its_refund_leave_nothing(service: Reconciliati
     payment = uuid4()
     await service.harness.receive(a_refund(payment, PRICE_MINOR), an_orphan_sale(payment))
     assert await service.balances() == {}
+
+
+async def test_a_delivered_vehicle_leaves_its_price_as_revenue_and_no_advance(service: Reconciliation) -> None:
+    reservation, final = uuid4(), uuid4()
+    await service.harness.receive(a_vehicle_invoice(final), a_sale(final, amount_minor=999 * PRICE_MINOR))
+    await service.harness.receive(a_reservation_invoice(reservation), a_vehicle_order(reservation), a_sale(reservation))
+    assert await service.balances() == {
+        "cash_in_transit": 1000 * PRICE_MINOR, "revenue": -1_652_066, "vat_output": -346_934,
+    }  # fmt: skip
+    report = await service.reconcile(a_line(reservation), a_line(final, 999 * PRICE_MINOR))
+    assert (report.matched_lines, report.open_case_count, report.proof_difference_minor) == (2, 0, 0)
+    await service.assert_books_hold()
+
+
+async def test_a_forfeited_reservation_is_income_whether_its_invoice_comes_before_or_after(
+    service: Reconciliation,
+) -> None:
+    first, second = uuid4(), uuid4()
+    for payment in (first, second):
+        await service.harness.receive(a_vehicle_order(payment), a_sale(payment))
+    await service.harness.receive(a_reservation_invoice(first), a_forfeiture(first), a_forfeiture(second))
+    await service.harness.receive(a_reservation_invoice(second), a_forfeiture(first))
+    assert await service.balances() == {
+        "cash_in_transit": 2 * PRICE_MINOR, "vat_output": -2 * 347, "forfeited_reservations": -2 * 1652,
+    }  # fmt: skip
+    await service.assert_books_hold()
+
+
+async def test_a_forfeiture_of_an_order_that_was_never_placed_is_parked(service: Reconciliation) -> None:
+    await service.harness.receive(a_forfeiture(uuid4()))
+    [parked] = await service.harness.parked()
+    assert "unknown_vehicle_order" in parked["detail"]
 
 
 async def test_a_delivered_service_that_cannot_be_charged_is_a_sale_and_a_loss(service: Reconciliation) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caas_contracts.billing import InvoiceKind
 from caas_contracts.payments import SettlementStage
 from caas_reconciliation.domain import facts
 from caas_reconciliation.domain.accounts import CHART_OF_ACCOUNTS, Account
@@ -25,8 +26,11 @@ from services.reconciliation.tests.builders import (
     a_chargeback,
     a_credit_note,
     a_failed_settlement,
+    a_forfeiture,
     a_purchase,
     a_refund,
+    a_reservation_invoice,
+    a_vehicle_invoice,
     an_invoice,
 )
 
@@ -51,6 +55,32 @@ def test_a_refund_and_its_credit_note_take_back_money_revenue_and_vat() -> None:
     assert moved(facts.payment_refunded(refund, "m")) == {"receivable": 1000, "cash_in_transit": -1000}
     expected = {"refunds": 826, "vat_output": 174, "receivable": -1000}
     assert moved(facts.credit_note_issued(a_credit_note(refund), "m")) == expected
+
+
+def test_an_invoiced_reservation_is_an_advance() -> None:  # RES-5
+    expected = {"receivable": 1999, "customer_advances": -1652, "vat_output": -347}
+    assert moved(facts.invoice_issued(a_reservation_invoice(PAYMENT), "m")) == expected
+
+
+def test_the_invoice_of_a_vehicle_earns_the_advance_and_the_rest() -> None:
+    # 19,990.00 without VAT is 16,520.66, VAT 3,469.34; the reservation took 16.52 and 3.47 of them.
+    assert moved(facts.invoice_issued(a_vehicle_invoice(PAYMENT), "m")) == {
+        "receivable": 1_997_001,
+        "customer_advances": 1652,
+        "revenue": -1_652_066,
+        "vat_output": -(346_934 - 347),
+    }
+
+
+def test_a_forfeited_reservation_is_income_and_its_vat_stays_owed() -> None:  # FIN-4
+    forfeited = facts.reservation_forfeited(a_forfeiture(PAYMENT), 347, "m")
+    assert moved(forfeited) == {"customer_advances": 1652, "forfeited_reservations": -1652}
+
+
+def test_the_credit_note_of_a_reservation_takes_the_advance_back() -> None:
+    note = a_credit_note(a_refund(PAYMENT, 1999)).model_copy(update={"invoice_kind": InvoiceKind.RESERVATION})
+    expected = {"receivable": -1999, "customer_advances": 1652, "vat_output": 347}
+    assert moved(facts.credit_note_issued(note, "m")) == expected
 
 
 def test_a_failed_capture_is_written_off_against_the_sale_that_no_invoice_posts() -> None:  # SVC-8

@@ -49,3 +49,14 @@ class RefundExceedsCapture(Refused):
             f"with refund {refund_id} more would be given back than payment {payment_id} captured, or in "
             "another currency: compare it with payments, then replay or discard this message",
         )
+
+
+class PaymentNotAsAgreed(Refused):
+    """A reservation or a final payment is not what its order says: the two invoices would not sum to the price."""
+
+    def __init__(self, order_id: object) -> None:
+        super().__init__(
+            "payment_not_as_agreed",
+            f"vehicle order {order_id} was not paid as agreed (FIN-1): compare its payments with the order, "
+            "correct them, then replay this message",
+        )

@@ -50,14 +50,14 @@ def documents_router(runtime: Runtime, *, document_wait_s: float) -> APIRouter:
     async def list_invoices(
         principal: Reader,
         customer_id: Annotated[str | None, Query(max_length=64)] = None,
-        purchase_id: UUID | None = None,
+        subject_id: UUID | None = None,
         before: UUID | None = None,
         limit: Limit = 50,
     ) -> InvoicePage:
         """The caller's invoices, newest first; operators see all, or one customer's."""
         wanted = reading.InvoiceFilter(
             customer_id=_visible_to(principal) or customer_id,
-            purchase_id=purchase_id,
+            subject_id=subject_id,
             before=before,
             limit=limit,
         )

@@ -10,9 +10,9 @@ from typing import assert_never
 from uuid import uuid4
 
 from caas_sandbox.clock import BusinessClock, real_now, rfc3339
+from caas_sandbox.database import transaction as database_transaction
 from caas_sandbox.gateway.books import Books
 from caas_sandbox.gateway.calendar import CHARGEBACK_BUSINESS_DAYS, after_business_days
-from caas_sandbox.gateway.database import transaction as database_transaction
 from caas_sandbox.gateway.settlement import (
     SettlementLine,
     capture_line,
@@ -23,7 +23,7 @@ from caas_sandbox.gateway.settlement import (
 from caas_sandbox.gateway.store import Due, Effect, Store, Task, Timeline
 from caas_sandbox.gateway.tokens import token_of
 from caas_sandbox.gateway.transaction import Transaction
-from caas_sandbox.gateway.webhooks import OutgoingWebhooks
+from caas_sandbox.webhooks import OutgoingWebhooks
 
 # Small enough that requests wait only some milliseconds when the clock jumps over a month.
 BATCH = 100

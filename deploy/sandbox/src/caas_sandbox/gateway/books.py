@@ -7,16 +7,17 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from caas_sandbox.clock import BusinessClock, real_now
+from caas_sandbox.database import transaction as database_transaction
+from caas_sandbox.faults import FaultKind
 from caas_sandbox.gateway.calendar import SETTLES_AFTER, SETTLES_LATE_AFTER
-from caas_sandbox.gateway.database import transaction as database_transaction
-from caas_sandbox.gateway.errors import CaptureFailed, NotFound
-from caas_sandbox.gateway.faults import FaultKind
-from caas_sandbox.gateway.idempotency import Answer, StoredAnswers, problem_answer
+from caas_sandbox.gateway.errors import CaptureFailed
 from caas_sandbox.gateway.requests import AuthorizeRequest, CaptureRequest, RefundRequest
 from caas_sandbox.gateway.store import Due, Effect, Store, Task, Timeline
 from caas_sandbox.gateway.tokens import Token, token_of
 from caas_sandbox.gateway.transaction import Status, Transaction
-from caas_sandbox.gateway.webhooks import OutgoingWebhooks
+from caas_sandbox.idempotency import Answer, StoredAnswers, problem_answer
+from caas_sandbox.problems import NotFound
+from caas_sandbox.webhooks import OutgoingWebhooks
 
 
 @dataclass(frozen=True, slots=True)

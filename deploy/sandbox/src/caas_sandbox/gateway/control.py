@@ -1,51 +1,29 @@
-"""The sandbox's own routes, without authentication: fault scripts, and the books for comparison with ours."""
+"""The sandbox's own routes, without authentication: the books, for comparison with ours."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from caas_sandbox.gateway.fault_script import FaultScript
 from caas_sandbox.gateway.http import Cursor, Limit
-from caas_sandbox.gateway.requests import FaultRequest
 from caas_sandbox.gateway.store import Store
-from caas_sandbox.gateway.webhooks import OutgoingWebhooks
+from caas_sandbox.webhooks import OutgoingWebhooks
 
 type Currency = Annotated[str, Query(pattern=r"^[A-Z]{3}$")]
 
 
 class ControlApi:
-    """What tests and the demo read and set."""
+    """What tests and the demo read."""
 
-    def __init__(self, store: Store, script: FaultScript, webhooks: OutgoingWebhooks) -> None:
+    def __init__(self, store: Store, webhooks: OutgoingWebhooks) -> None:
         self._store = store
-        self._script = script
         self._webhooks = webhooks
 
     def router(self) -> APIRouter:
         """All routes."""
         router = APIRouter()
-        router.add_api_route("/health", self._health, methods=["GET"])
-        router.add_api_route("/sandbox/faults", self._faults, methods=["GET"])
-        router.add_api_route("/sandbox/faults", self._add_fault, methods=["POST"], status_code=201)
-        router.add_api_route("/sandbox/faults", self._clear_faults, methods=["DELETE"])
         router.add_api_route("/sandbox/books", self._books, methods=["GET"])
         router.add_api_route("/sandbox/books/transactions", self._transactions, methods=["GET"])
         return router
-
-    async def _health(self) -> dict[str, object]:
-        return {"status": "ok"}
-
-    async def _faults(self) -> dict[str, object]:
-        return {"faults": [fault.as_json() for fault in self._script.entries()]}
-
-    async def _add_fault(self, request: FaultRequest) -> dict[str, object]:
-        fault = request.fault()
-        self._script.add(fault)
-        return fault.as_json()
-
-    async def _clear_faults(self) -> dict[str, object]:
-        self._script.clear()
-        return {"faults": []}
 
     async def _books(self, currency: Currency | None = None) -> dict[str, object]:
         captures, most = self._store.capture_counts(currency)

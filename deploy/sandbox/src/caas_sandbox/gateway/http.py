@@ -1,7 +1,6 @@
 """The HTTP API of GW-1: authentication, validation, faults, and the routes."""
 
 import hashlib
-import hmac
 from collections.abc import Callable
 from datetime import date
 from typing import Annotated
@@ -9,15 +8,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel
 
+from caas_sandbox.answers import response_instead, response_of, response_spoiled
+from caas_sandbox.fault_script import FaultScript
+from caas_sandbox.faults import BEFORE_EFFECT, Fault
 from caas_sandbox.gateway.agenda import Agenda
-from caas_sandbox.gateway.answers import response_instead, response_of, response_spoiled
 from caas_sandbox.gateway.books import Books, Intent
-from caas_sandbox.gateway.errors import Problem, Unauthorized
-from caas_sandbox.gateway.fault_script import FaultScript
-from caas_sandbox.gateway.faults import BEFORE_EFFECT, Fault, Operation
-from caas_sandbox.gateway.idempotency import Answer, problem_answer
+from caas_sandbox.gateway.operations import Operation
 from caas_sandbox.gateway.requests import AuthorizeRequest, CaptureRequest, RefundRequest, VoidRequest
 from caas_sandbox.gateway.settings import Settings
+from caas_sandbox.idempotency import Answer, problem_answer
+from caas_sandbox.problems import Problem
+from caas_sandbox.refusing import bearer_check
 
 type IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 type Cursor = Annotated[str, Query(pattern=r"^\d{1,18}$")]
@@ -36,7 +37,7 @@ class GatewayApi:
 
     def router(self) -> APIRouter:
         """All routes, behind the API key."""
-        router = APIRouter(dependencies=[Depends(self._require_api_key)])
+        router = APIRouter(dependencies=[Depends(bearer_check(self._api_key))])
         router.add_api_route("/transactions", self._authorize, methods=["POST"])
         router.add_api_route("/transactions", self._find_by_reference, methods=["GET"])
         router.add_api_route("/transactions/{transaction_id}", self._find, methods=["GET"])
@@ -45,10 +46,6 @@ class GatewayApi:
         router.add_api_route("/transactions/{transaction_id}/refund", self._refund, methods=["POST"])
         router.add_api_route("/settlements", self._settlements, methods=["GET"])
         return router
-
-    async def _require_api_key(self, authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {self._api_key}".encode()):
-            raise Unauthorized("unauthorized", "send the API key as a bearer token")
 
     async def _authorize(self, request: AuthorizeRequest, key: IdempotencyKey) -> Response:
         intent = _intent(key, "transactions", request)

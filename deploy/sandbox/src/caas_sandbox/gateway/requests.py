@@ -1,12 +1,11 @@
 """The bodies of requests; strict, without unknown fields, and never holding a card number (GW-6)."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from caas_sandbox.gateway.cards import holds_card_number
-from caas_sandbox.gateway.faults import Fault, FaultKind, Operation
+from caas_sandbox.cards import holds_card_number
 
 # The largest amount that the well-known gateways take has twelve digits.
 MAX_AMOUNT_MINOR = 999_999_999_999
@@ -53,30 +52,3 @@ class RefundRequest(_Request):
 
     amount_minor: AmountMinor
     reference: Reference
-
-
-class FaultRequest(BaseModel):
-    """One entry of the fault script; an outage has no number of times."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: FaultKind
-    operation: Operation = Operation.ANY
-    reference: Reference | None = None
-    times: Annotated[int, Field(ge=1)] = 1
-    retry_after_s: Annotated[int, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _pause_belongs_to_an_answer(self) -> Self:
-        if self.retry_after_s is not None and self.kind not in (
-            FaultKind.TOO_MANY_REQUESTS,
-            FaultKind.UNAVAILABLE,
-        ):
-            raise ValueError("retry_after_s goes with the kinds 429 and 503 only")
-        return self
-
-    def fault(self) -> Fault:
-        """The entry as the script keeps it."""
-        outage = self.kind is FaultKind.OUTAGE
-        times = None if outage else self.times
-        return Fault(**{**self.model_dump(), "times": times})

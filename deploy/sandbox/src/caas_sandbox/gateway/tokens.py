@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from caas_sandbox.gateway.faults import FaultKind
+from caas_sandbox.faults import FaultKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Self
 
 from caas_sandbox.clock import rfc3339
 from caas_sandbox.gateway.calendar import HOLD_BUSINESS_DAYS, after_business_days
-from caas_sandbox.gateway.errors import StateForbids
+from caas_sandbox.problems import StateForbids
 
 
 class Status(StrEnum):

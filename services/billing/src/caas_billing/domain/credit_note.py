@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from caas_billing.domain.invoice import vat_amount
+from caas_billing.domain.invoice import Invoice, Issue, vat_amount
 from caas_billing.domain.numbering import DocumentNumber
-from caas_billing.domain.sale import Sale
-from caas_billing.domain.vat import TaxedAmount, split_refund
+from caas_billing.domain.vat import TaxedAmount, split_part
 from caas_contracts.billing import CreditNoteIssued
 from caas_contracts.money import Money
 
@@ -25,52 +24,44 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
-class CorrectedInvoice:
-    """The invoice that a credit note names."""
-
-    invoice_id: UUID
-    number: str
-    issued_at: datetime
-    sale: Sale
-
-
-@dataclass(frozen=True, slots=True)
 class CreditNote:
     """One issued credit note; its amounts are positive and mean money given back."""
 
     credit_note_id: UUID
     number: DocumentNumber
-    invoice: CorrectedInvoice
+    invoice: Invoice
     refund: Refund
     amount: TaxedAmount
     issued_at: datetime
 
 
-def issue_credit_note(
-    invoice: CorrectedInvoice,
-    refund: Refund,
-    credit_note_id: UUID,
-    number: DocumentNumber,
-    issued_at: datetime,
-) -> tuple[CreditNote, CreditNoteIssued]:
-    """The credit note of a refund and the fact that it was issued (INV-1)."""
-    amount = split_refund(refund.refunded_before_minor, refund.refunded.amount_minor, invoice.sale.vat_rate_bp)
-    note = CreditNote(credit_note_id, number, invoice, refund, amount, issued_at)
-    return note, _issued(note)
+def credit_note_of(invoice: Invoice, refund: Refund, issue: Issue) -> CreditNote:
+    """The credit note of a refund (INV-1).
+
+    All refunds of an invoice sum to its base and its VAT; those of a final invoice begin where its reservation
+    ended, as the invoice itself does.
+    """
+    before_minor = invoice.deduction.amount.total_minor if invoice.deduction else 0
+    amount = split_part(
+        before_minor + refund.refunded_before_minor, refund.refunded.amount_minor, invoice.amount.rate_bp
+    )
+    return CreditNote(issue.document_id, issue.number, invoice, refund, amount, issue.issued_at)
 
 
-def _issued(note: CreditNote) -> CreditNoteIssued:
-    sale = note.invoice.sale
+def credit_note_issued(note: CreditNote) -> CreditNoteIssued:
+    """The fact that a credit note was issued."""
+    invoice = note.invoice
     return CreditNoteIssued(
         credit_note_id=note.credit_note_id,
         number=str(note.number),
-        invoice_id=note.invoice.invoice_id,
-        invoice_number=note.invoice.number,
-        customer_id=sale.customer.customer_id,
-        subject_id=sale.purchase_id,
-        payment_id=sale.payment_id,
+        invoice_id=invoice.invoice_id,
+        invoice_number=str(invoice.number),
+        invoice_kind=invoice.kind,
+        customer_id=invoice.customer.customer_id,
+        subject_id=invoice.subject_id,
+        payment_id=invoice.payment_id,
         refund_id=note.refund.refund_id,
-        vat=[vat_amount(note.amount, sale.captured.currency)],
+        vat=[vat_amount(note.amount, invoice.currency)],
         total=note.refund.refunded,
         reason=note.refund.reason,
         issued_at=note.issued_at,

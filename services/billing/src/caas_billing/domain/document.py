@@ -7,9 +7,10 @@ from typing import Final
 from uuid import UUID
 
 from caas_billing.domain.credit_note import CreditNote
-from caas_billing.domain.invoice import Invoice
-from caas_billing.domain.sale import Sale
-from caas_contracts.orders import PurchaseKind
+from caas_billing.domain.invoice import Deduction, Invoice
+from caas_billing.domain.sale import Customer, SoldService, SoldVehicle
+from caas_billing.domain.vat import TaxedAmount
+from caas_contracts.billing import InvoiceKind
 
 LANGUAGES: Final = frozenset({"es", "en"})
 _OTHER_LANGUAGE: Final = "en"
@@ -31,77 +32,79 @@ class Correction:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """An invoice or a credit note as it is printed; amounts are minor units of `currency`, times are UTC."""
+    """An invoice or a credit note as it is printed; amounts are minor units of `currency`, times are UTC.
+
+    `price` is what the line charges, `amount` what the document comes to: they differ by the deduction.
+    """
 
     document_id: UUID
     kind: DocumentKind
+    invoice_kind: InvoiceKind
     number: str
     issued_at: datetime
     language: str
-    customer_id: str
-    customer_name: str
-    customer_email: str
-    customer_tax_id: str | None
-    service_code: str
-    service_name: str
-    vehicle_id: str
-    purchase_kind: PurchaseKind
-    duration_days: int | None
+    customer: Customer
+    sold: SoldService | SoldVehicle
     supplied_at: datetime
     currency: str
-    vat_rate_bp: int
-    base_minor: int
-    vat_minor: int
-    purchase_id: UUID
+    price: TaxedAmount
+    amount: TaxedAmount
+    subject_id: UUID
     payment_id: UUID
-    correction: Correction | None
+    deduction: Deduction | None = None
+    correction: Correction | None = None
 
     @property
-    def total_minor(self) -> int:
-        """Base and VAT."""
-        return self.base_minor + self.vat_minor
+    def wording(self) -> str:
+        """Which words of the labels fit: those of credit notes, or those of the invoice's kind."""
+        return self.kind.value if self.kind is DocumentKind.CREDIT_NOTE else self.invoice_kind.value
 
 
 def document_of_invoice(invoice: Invoice) -> Document:
     """What the invoice's PDF says."""
-    return _document(invoice.sale, invoice)
+    return Document(
+        document_id=invoice.invoice_id,
+        kind=DocumentKind.INVOICE,
+        invoice_kind=invoice.kind,
+        number=str(invoice.number),
+        issued_at=invoice.issued_at,
+        language=_language(invoice),
+        customer=invoice.customer,
+        sold=invoice.sold,
+        supplied_at=invoice.supplied_at,
+        currency=invoice.currency,
+        price=invoice.price,
+        amount=invoice.amount,
+        subject_id=invoice.subject_id,
+        payment_id=invoice.payment_id,
+        deduction=invoice.deduction,
+    )
 
 
 def document_of_credit_note(note: CreditNote) -> Document:
     """What the credit note's PDF says: the invoice's words, the refund's amounts, what it corrects."""
-    return _document(note.invoice.sale, note)
-
-
-def _document(sale: Sale, issued: Invoice | CreditNote) -> Document:
-    if isinstance(issued, Invoice):
-        document_id, kind, correction = issued.invoice_id, DocumentKind.INVOICE, None
-    else:
-        document_id, kind = issued.credit_note_id, DocumentKind.CREDIT_NOTE
-        correction = Correction(issued.invoice.number, issued.invoice.issued_at, issued.refund.reason)
-    language = sale.customer.language
+    invoice = note.invoice
     return Document(
-        document_id=document_id,
-        kind=kind,
-        number=str(issued.number),
-        issued_at=issued.issued_at,
-        language=language if language in LANGUAGES else _OTHER_LANGUAGE,
-        customer_id=sale.customer.customer_id,
-        customer_name=sale.customer.name,
-        customer_email=sale.customer.email,
-        customer_tax_id=sale.customer.tax_id,
-        service_code=sale.service.code,
-        service_name=sale.service.name,
-        vehicle_id=sale.service.vehicle_id,
-        purchase_kind=sale.service.kind,
-        duration_days=sale.service.duration_days,
-        supplied_at=sale.supplied_at,
-        currency=sale.captured.currency,
-        vat_rate_bp=issued.amount.rate_bp,
-        base_minor=issued.amount.base_minor,
-        vat_minor=issued.amount.vat_minor,
-        purchase_id=sale.purchase_id,
-        payment_id=sale.payment_id,
-        correction=correction,
+        document_id=note.credit_note_id,
+        kind=DocumentKind.CREDIT_NOTE,
+        invoice_kind=invoice.kind,
+        number=str(note.number),
+        issued_at=note.issued_at,
+        language=_language(invoice),
+        customer=invoice.customer,
+        sold=invoice.sold,
+        supplied_at=invoice.supplied_at,
+        currency=invoice.currency,
+        price=note.amount,
+        amount=note.amount,
+        subject_id=invoice.subject_id,
+        payment_id=invoice.payment_id,
+        correction=Correction(str(invoice.number), invoice.issued_at, note.refund.reason),
     )
+
+
+def _language(invoice: Invoice) -> str:
+    language = invoice.customer.language
+    return language if language in LANGUAGES else _OTHER_LANGUAGE

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from caas_billing.domain.document import DocumentKind
@@ -12,19 +13,36 @@ from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
 
 
+class Concept(StrEnum):
+    """What a line of an invoice charges, or takes off."""
+
+    SERVICE = "service"
+    RESERVATION = "reservation"
+    VEHICLE = "vehicle"
+    DEDUCTION = "deduction"
+
+
 @dataclass(frozen=True, slots=True)
 class IssuedLine:
-    """One line of an invoice; `vat_rate_bp` 2100 is 21 %."""
+    """One line of an invoice; `vat_rate_bp` 2100 is 21 %. Amounts are minor units, negative on a deduction.
 
-    service_code: str
-    service_name: str
-    vehicle_id: str
-    purchase_kind: PurchaseKind
+    `code` is a service's, or a vehicle's model; a deduction is named by the invoice that it takes off.
+    """
+
+    concept: Concept
+    code: str
+    name: str
+    vehicle_id: str | None
+    purchase_kind: PurchaseKind | None
     duration_days: int | None
+    options: list[str]
+    plates: str | None
+    deducted_invoice_id: UUID | None
     vat_rate_bp: int
-    base: Money
-    vat: Money
-    total: Money
+    currency: str
+    base_minor: int
+    vat_minor: int
+    total_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,7 @@ class IssuedInvoice:
     kind: InvoiceKind
     customer_id: str
     customer_name: str
-    purchase_id: UUID
+    subject_id: UUID
     payment_id: UUID
     base: Money
     vat: Money

@@ -15,6 +15,10 @@ class Series(StrEnum):
 
     SERVICE = "S"
     """Invoices of one-time services."""
+    RESERVATION = "A"
+    """Invoices of vehicle reservations (anticipos)."""
+    VEHICLE = "V"
+    """Final invoices of vehicles."""
     CREDIT_NOTE = "R"
     """Credit notes (facturas rectificativas)."""
 

@@ -1,4 +1,4 @@
-"""What is sold and paid: the two facts an invoice is made of, which may become known in either order."""
+"""What is sold and paid: the facts an invoice is made of, which may become known in any order."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from caas_contracts.orders import PurchaseKind
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who an invoice is for, as named when the purchase was placed; `language` is ISO 639-1."""
+    """Who an invoice is for, as named when the purchase or order was placed; `language` is ISO 639-1."""
 
     customer_id: str
     name: str
@@ -31,6 +31,21 @@ class SoldService:
 
 
 @dataclass(frozen=True, slots=True)
+class SoldVehicle:
+    """The vehicle as ordered; `vin` and `plates` are known once it is built and registered (INV-1)."""
+
+    model: str
+    name: str
+    options: tuple[str, ...]
+    dealership: str
+    vin: str | None
+    plates: str | None
+
+
+type Sold = SoldService | SoldVehicle
+
+
+@dataclass(frozen=True, slots=True)
 class Sale:
     """A purchase whose price was captured: everything its invoice says.
 
@@ -44,3 +59,42 @@ class Sale:
     vat_rate_bp: int
     captured: Money
     supplied_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePayment:
+    """A reservation or a final payment that payments has confirmed: `paid` includes VAT."""
+
+    payment_id: UUID
+    paid: Money
+    paid_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleSale:
+    """A vehicle order with what was paid of it so far; `price` is the whole price, VAT included.
+
+    `final` and `registered_at` are known once the vehicle is paid and has its plates (FIN-3).
+    """
+
+    order_id: UUID
+    customer: Customer
+    vehicle: SoldVehicle
+    vat_rate_bp: int
+    price: Money
+    agreed_reservation: Money
+    reservation: VehiclePayment
+    final: VehiclePayment | None = None
+    registered_at: datetime | None = None
+
+    @property
+    def is_paid_as_agreed(self) -> bool:
+        """Whether each payment is what the order says: the reservation, and the price less it (FIN-1)."""
+        if self.reservation.paid != self.agreed_reservation:
+            return False
+        return self.final is None or self.final.paid == self.price - self.agreed_reservation
+
+    @property
+    def last_payment_id(self) -> UUID:
+        """The payment that its next invoice is of."""
+        return self.final.payment_id if self.final else self.reservation.payment_id

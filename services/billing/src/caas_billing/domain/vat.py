@@ -32,13 +32,15 @@ def split_total(total_minor: int, rate_bp: int) -> TaxedAmount:
     return TaxedAmount(rate_bp, base_minor, total_minor - base_minor)
 
 
-def split_refund(refunded_before_minor: int, refund_minor: int, rate_bp: int) -> TaxedAmount:
-    """The base and the VAT of one partial refund, such that all refunds of an invoice sum to its own split.
+def split_part(before_minor: int, part_minor: int, rate_bp: int) -> TaxedAmount:
+    """The base and the VAT of one part of a total, such that all its parts sum to the total's own split (INV-3).
 
-    Each refund gets the difference of two running totals, so rounding leaves no cent behind (PAY-8, INV-3).
+    Parts are the refunds of an invoice (PAY-8), or the reservation and the final payment of a vehicle (RES-5);
+    `before_minor` is the sum of the earlier ones. Each part gets the difference of two running totals, so
+    rounding leaves no cent behind.
     """
-    before = split_total(refunded_before_minor, rate_bp)
-    after = split_total(refunded_before_minor + refund_minor, rate_bp)
+    before = split_total(before_minor, rate_bp)
+    after = split_total(before_minor + part_minor, rate_bp)
     return TaxedAmount(rate_bp, after.base_minor - before.base_minor, after.vat_minor - before.vat_minor)
 
 

@@ -12,7 +12,8 @@ import aiosmtplib
 from pydantic import BaseModel
 
 from caas_billing.domain.document import Document
-from caas_billing.gateway.typesetting import formatted_amount, formatted_date, labels
+from caas_billing.domain.sale import SoldService
+from caas_billing.gateway.wording import formatted_amount, formatted_date, labels
 
 _MAX_ANSWER: Final = 500
 # One mailbox, without characters that would make it two or a header. The mail server knows the rest.
@@ -77,7 +78,7 @@ class Postman:
         When the process dies after the server accepted, it is sent again with the same Message-ID, which
         mail systems recognise as the same message (NOT-1).
         """
-        if not _is_possible_address(task.document.customer_email):
+        if not _is_possible_address(task.document.customer.email):
             return Refused("the customer's e-mail address is not one")
         pdf = await self._read_pdf(task.document.document_id)
         if pdf is None:
@@ -112,7 +113,7 @@ class Postman:
         domain = server.sender_address.rpartition("@")[2]
         message = EmailMessage()
         message["From"] = formataddr((server.sender_name, server.sender_address))
-        message["To"] = document.customer_email
+        message["To"] = document.customer.email
         message["Subject"] = words[f"{document.kind.value}_subject"].format(number=document.number)
         message["Message-ID"] = f"<document.{document.document_id}@{domain}>"
         message["Date"] = format_datetime(document.issued_at)
@@ -125,11 +126,17 @@ class Postman:
 
 def mail_text(document: Document, sender_name: str) -> str:
     """The words of the e-mail, in the document's language."""
-    language = document.language
-    return labels(language)["mail"][f"{document.kind.value}_text"].format(
-        document=document,
-        total=formatted_amount(document.total_minor, document.currency, language),
+    language, sold = document.language, document.sold
+    return labels(language)["mail"][f"{document.wording}_text"].format(
+        customer=document.customer.name,
+        number=document.number,
+        sold=sold.name,
+        vehicle=sold.vehicle_id if isinstance(sold, SoldService) else sold.vin,
+        plates=None if isinstance(sold, SoldService) else sold.plates,
+        total=formatted_amount(document.amount.total_minor, document.currency, language),
         issued_on=formatted_date(document.issued_at, language),
+        corrected=document.correction.invoice_number if document.correction else None,
+        deducted=document.deduction.number if document.deduction else None,
         sender_name=sender_name,
     )
 

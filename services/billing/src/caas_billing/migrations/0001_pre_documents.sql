@@ -29,7 +29,7 @@ COMMENT ON TABLE billable_purchase IS
     'A purchase and its captured payment, joined in whichever order the two facts arrive. Complete rows are invoiced once.';
 
 CREATE TABLE series (
-    series text NOT NULL CHECK (series IN ('S', 'R')),
+    series text NOT NULL CHECK (series IN ('S', 'A', 'V', 'R')),
     year integer NOT NULL CHECK (year BETWEEN 2000 AND 9999),
     last_position integer NOT NULL CHECK (last_position > 0),
     last_issued_at timestamptz NOT NULL,
@@ -40,13 +40,14 @@ COMMENT ON TABLE series IS
 
 CREATE TABLE invoice (
     invoice_id uuid PRIMARY KEY,
-    series text NOT NULL CHECK (series = 'S'),
+    series text NOT NULL,
     year integer NOT NULL,
     position integer NOT NULL CHECK (position > 0),
     number text NOT NULL UNIQUE CHECK (number = format('%s-%s-%s', series, year, lpad(position::text, greatest(6, length(position::text)), '0'))),
-    kind text NOT NULL CHECK (kind = 'service'),
-    payment_id uuid NOT NULL UNIQUE REFERENCES billable_purchase,
-    purchase_id uuid NOT NULL,
+    kind text NOT NULL,
+    payment_id uuid NOT NULL UNIQUE,
+    -- The purchase of a service, or the order of a vehicle.
+    subject_id uuid NOT NULL,
     customer_id text NOT NULL,
     customer_name text NOT NULL,
     customer_email text NOT NULL,
@@ -59,34 +60,60 @@ CREATE TABLE invoice (
     supplied_at timestamptz NOT NULL,
     issued_at timestamptz NOT NULL,
     UNIQUE (series, year, position),
+    CONSTRAINT kind_has_its_series CHECK ((kind, series) IN (('service', 'S'), ('reservation', 'A'), ('final', 'V'))),
     CONSTRAINT amounts_add_up CHECK (base_minor + vat_minor = total_minor),
     CONSTRAINT year_is_of_issue CHECK (year = extract(year FROM issued_at AT TIME ZONE 'Europe/Madrid')),
     FOREIGN KEY (series, year) REFERENCES series
 );
 CREATE INDEX invoice_of_customer ON invoice (customer_id, invoice_id);
-CREATE INDEX invoice_of_purchase ON invoice (purchase_id);
-COMMENT ON TABLE invoice IS 'Issued invoices: never changed, never deleted (INV-3); one per captured payment.';
+CREATE INDEX invoice_of_subject ON invoice (subject_id);
+CREATE UNIQUE INDEX invoice_once_of_vehicle_order ON invoice (subject_id, kind) WHERE kind IN ('reservation', 'final');
+COMMENT ON TABLE invoice IS 'Issued invoices: never changed, never deleted (INV-3); one per payment.';
 
 CREATE TABLE invoice_line (
     invoice_id uuid NOT NULL REFERENCES invoice,
     line integer NOT NULL CHECK (line > 0),
-    service_code text NOT NULL,
-    service_name text NOT NULL,
-    vehicle_id text NOT NULL,
-    purchase_kind text NOT NULL CHECK (purchase_kind IN ('temporary', 'permanent')),
+    concept text NOT NULL CHECK (concept IN ('service', 'reservation', 'vehicle', 'deduction')),
+    -- The code of the service, or the model of the vehicle; its name as the customer reads it.
+    code text NOT NULL,
+    name text NOT NULL,
+    vehicle_id text,
+    -- Of services only.
+    purchase_kind text CHECK (purchase_kind IN ('temporary', 'permanent')),
     duration_days integer CHECK (duration_days > 0),
+    -- Of vehicles only.
+    options text[] NOT NULL,
+    dealership text,
+    plates text,
+    deducted_invoice_id uuid UNIQUE REFERENCES invoice,
     vat_rate_bp integer NOT NULL CHECK (vat_rate_bp BETWEEN 0 AND 10000),
-    base_minor bigint NOT NULL CHECK (base_minor >= 0),
-    vat_minor bigint NOT NULL CHECK (vat_minor >= 0),
+    base_minor bigint NOT NULL,
+    vat_minor bigint NOT NULL,
     total_minor bigint NOT NULL,
     PRIMARY KEY (invoice_id, line),
+    CONSTRAINT service_is_named CHECK ((concept = 'service') = (purchase_kind IS NOT NULL)),
+    CONSTRAINT sold_vehicle_is_registered CHECK (concept <> 'vehicle' OR num_nulls(vehicle_id, plates) = 0),
+    CONSTRAINT deduction_names_its_invoice CHECK ((concept = 'deduction') = (deducted_invoice_id IS NOT NULL)),
+    CONSTRAINT only_deductions_are_negative CHECK (
+        CASE concept WHEN 'deduction' THEN greatest(base_minor, vat_minor) <= 0 ELSE least(base_minor, vat_minor) >= 0 END),
     CONSTRAINT amounts_add_up CHECK (base_minor + vat_minor = total_minor)
 );
-COMMENT ON TABLE invoice_line IS 'What an invoice charges for, each line with its VAT rate: never changed, never deleted (INV-3).';
+COMMENT ON TABLE invoice_line IS
+    'What an invoice charges for, and the reservation that it deducts, once (RES-5): never changed, never deleted (INV-3).';
+
+CREATE VIEW whole_invoice AS
+SELECT i.*, l.code, l.name, l.vehicle_id, l.purchase_kind, l.duration_days, l.options, l.dealership, l.plates, l.vat_rate_bp,
+    d.invoice_id AS deducted_id, d.number AS deducted_number, d.issued_at AS deducted_issued_at,
+    d.base_minor AS deducted_base, d.vat_minor AS deducted_vat
+FROM invoice i
+JOIN invoice_line l ON l.invoice_id = i.invoice_id AND l.line = 1
+LEFT JOIN invoice_line dl ON dl.invoice_id = i.invoice_id AND dl.line = 2 AND dl.concept = 'deduction'
+LEFT JOIN invoice d ON d.invoice_id = dl.deducted_invoice_id;
+COMMENT ON VIEW whole_invoice IS 'An invoice with what it sold and the reservation that it deducts, in one row.';
 
 CREATE TABLE refund (
     refund_id uuid PRIMARY KEY,
-    payment_id uuid NOT NULL REFERENCES billable_purchase,
+    payment_id uuid NOT NULL,
     refunded_minor bigint NOT NULL CHECK (refunded_minor > 0),
     refunded_before_minor bigint NOT NULL CHECK (refunded_before_minor >= 0),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),

@@ -1,13 +1,14 @@
 """Writes refunds and the credit notes that document them. Nothing here updates or deletes (INV-3)."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
 
-from caas_billing.domain.credit_note import CorrectedInvoice, CreditNote, Refund
-from caas_billing.store.sales import sale_of
+from caas_billing.domain.credit_note import CreditNote, Refund
+from caas_billing.domain.invoice import Invoice
+from caas_billing.store.invoices import invoice_of
 from caas_chassis.transaction import Tx
 from caas_contracts.money import Money
 
@@ -21,25 +22,15 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::tex
 """
 
 REFUNDS_WITHOUT_CREDIT_NOTE: Final = """
-SELECT r.refund_id, r.payment_id, r.refunded_minor, r.refunded_before_minor, r.currency, r.reason,
-    r.refunded_at, i.invoice_id, i.number, i.issued_at, i.purchase_id, i.customer_id, i.customer_name,
-    i.customer_email, i.customer_tax_id, i.language AS customer_language, i.total_minor AS captured_minor,
-    i.supplied_at, l.service_code, l.service_name, l.vehicle_id, l.purchase_kind, l.duration_days,
-    l.vat_rate_bp
-FROM refund r
-JOIN invoice i USING (payment_id)
-JOIN invoice_line l ON l.invoice_id = i.invoice_id AND l.line = 1
+SELECT i.*, r.refund_id, r.refunded_minor, r.refunded_before_minor, r.reason, r.refunded_at
+FROM whole_invoice i
+JOIN refund r USING (payment_id)
 LEFT JOIN credit_note c USING (refund_id)
-WHERE r.payment_id = ANY($1::uuid[]) AND c.refund_id IS NULL
-ORDER BY r.refunded_at, r.payment_id, r.refunded_before_minor
+WHERE payment_id = ANY($1::uuid[]) AND c.refund_id IS NULL
+ORDER BY r.refunded_at, payment_id, r.refunded_before_minor
 """
 
-INSERT_CREDIT_NOTES: Final = """
-INSERT INTO credit_note (credit_note_id, series, year, position, number, invoice_id, refund_id, reason,
-    currency, vat_rate_bp, base_minor, vat_minor, total_minor, issued_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::text[], $6::uuid[], $7::uuid[],
-    $8::text[], $9::text[], $10::int[], $11::bigint[], $12::bigint[], $13::bigint[], $14::timestamptz[])
-"""
+INSERT_CREDIT_NOTES: Final = "INSERT INTO credit_note SELECT * FROM unnest($1::credit_note[])"
 
 
 async def known_refunds(tx: Tx, refund_ids: Sequence[UUID]) -> set[UUID]:
@@ -61,31 +52,37 @@ async def add_refunds(tx: Tx, refunds: Sequence[Refund]) -> None:
     )
 
 
-async def refunds_without_credit_note(tx: Tx, payment_ids: Sequence[UUID]) -> list[tuple[CorrectedInvoice, Refund]]:
-    """Refunds of locked, invoiced payments that no credit note documents yet, oldest first."""
+async def refunds_without_credit_note(tx: Tx, payment_ids: Sequence[UUID]) -> list[tuple[Invoice, Refund]]:
+    """Refunds of locked, invoiced payments that no credit note documents yet, oldest first.
+
+    The invoice is the one that was issued: a correction repeats what it said, not what is known today.
+    """
     rows = await tx.fetch(REFUNDS_WITHOUT_CREDIT_NOTE, payment_ids)
-    return [(_invoice(row), _refund(row)) for row in rows]
+    return [(invoice_of(row), _refund(row)) for row in rows]
 
 
 async def add_credit_notes(tx: Tx, notes: Sequence[CreditNote]) -> None:
     """Store issued credit notes. The schema refuses a sum above the invoice, and a second one of a refund."""
-    await tx.execute(
-        INSERT_CREDIT_NOTES,
-        [note.credit_note_id for note in notes],
-        [note.number.series.value for note in notes],
-        [note.number.year for note in notes],
-        [note.number.position for note in notes],
-        [str(note.number) for note in notes],
-        [note.invoice.invoice_id for note in notes],
-        [note.refund.refund_id for note in notes],
-        [note.refund.reason for note in notes],
-        [note.refund.refunded.currency for note in notes],
-        [note.amount.rate_bp for note in notes],
-        [note.amount.base_minor for note in notes],
-        [note.amount.vat_minor for note in notes],
-        [note.amount.total_minor for note in notes],
-        [note.issued_at for note in notes],
-    )
+    await tx.execute(INSERT_CREDIT_NOTES, [_row(note) for note in notes])
+
+
+def _row(note: CreditNote) -> dict[str, Any]:
+    return {
+        "credit_note_id": note.credit_note_id,
+        "series": note.number.series.value,
+        "year": note.number.year,
+        "position": note.number.position,
+        "number": str(note.number),
+        "invoice_id": note.invoice.invoice_id,
+        "refund_id": note.refund.refund_id,
+        "reason": note.refund.reason,
+        "currency": note.refund.refunded.currency,
+        "vat_rate_bp": note.amount.rate_bp,
+        "base_minor": note.amount.base_minor,
+        "vat_minor": note.amount.vat_minor,
+        "total_minor": note.amount.total_minor,
+        "issued_at": note.issued_at,
+    }
 
 
 def _refund(row: Record) -> Refund:
@@ -97,8 +94,3 @@ def _refund(row: Record) -> Refund:
         reason=row["reason"],
         refunded_at=row["refunded_at"],
     )
-
-
-def _invoice(row: Record) -> CorrectedInvoice:
-    # The sale as the invoice names it: a correction repeats what was issued, not what is known today.
-    return CorrectedInvoice(row["invoice_id"], row["number"], row["issued_at"], sale_of(row))

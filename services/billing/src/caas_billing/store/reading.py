@@ -9,6 +9,7 @@ from asyncpg import Record
 
 from caas_billing.domain.document import DocumentKind
 from caas_billing.domain.issued import (
+    Concept,
     IssuedCreditNote,
     IssuedInvoice,
     IssuedLine,
@@ -23,17 +24,17 @@ from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
 
 LIST_INVOICES: Final = """
-SELECT invoice_id, number, kind, customer_id, customer_name, purchase_id, payment_id, currency, base_minor,
+SELECT invoice_id, number, kind, customer_id, customer_name, subject_id, payment_id, currency, base_minor,
     vat_minor, total_minor, supplied_at, issued_at
 FROM invoice
-WHERE ($1::text IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR purchase_id = $2)
+WHERE ($1::text IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR subject_id = $2)
     AND ($3::uuid IS NULL OR invoice_id = $3) AND ($4::uuid IS NULL OR invoice_id < $4)
 ORDER BY invoice_id DESC LIMIT $5
 """
 
 LIST_LINES: Final = """
-SELECT l.invoice_id, l.service_code, l.service_name, l.vehicle_id, l.purchase_kind, l.duration_days,
-    l.vat_rate_bp, i.currency, l.base_minor, l.vat_minor, l.total_minor
+SELECT l.invoice_id, l.concept, l.code, l.name, l.vehicle_id, l.purchase_kind, l.duration_days, l.options,
+    l.plates, l.deducted_invoice_id, l.vat_rate_bp, i.currency, l.base_minor, l.vat_minor, l.total_minor
 FROM invoice_line l JOIN invoice i USING (invoice_id)
 WHERE l.invoice_id = ANY($1::uuid[]) ORDER BY l.invoice_id, l.line
 """
@@ -76,7 +77,7 @@ class InvoiceFilter:
     """What to list, newest first; None does not restrict. `before` is the last invoice of the page before."""
 
     customer_id: str | None = None
-    purchase_id: UUID | None = None
+    subject_id: UUID | None = None
     invoice_id: UUID | None = None
     before: UUID | None = None
     limit: int = 50
@@ -87,7 +88,7 @@ async def list_invoices(tx: Tx, wanted: InvoiceFilter) -> list[IssuedInvoice]:
     rows = await tx.fetch(
         LIST_INVOICES,
         wanted.customer_id,
-        wanted.purchase_id,
+        wanted.subject_id,
         wanted.invoice_id,
         wanted.before,
         wanted.limit,
@@ -150,7 +151,7 @@ def _invoice(row: Record, lines: Sequence[Record], notes: Sequence[Record]) -> I
         kind=InvoiceKind(row["kind"]),
         customer_id=row["customer_id"],
         customer_name=row["customer_name"],
-        purchase_id=row["purchase_id"],
+        subject_id=row["subject_id"],
         payment_id=row["payment_id"],
         base=_money(row, "base_minor"),
         vat=_money(row, "vat_minor"),
@@ -164,16 +165,22 @@ def _invoice(row: Record, lines: Sequence[Record], notes: Sequence[Record]) -> I
 
 
 def _line(row: Record) -> IssuedLine:
+    kind = row["purchase_kind"]
     return IssuedLine(
-        service_code=row["service_code"],
-        service_name=row["service_name"],
+        concept=Concept(row["concept"]),
+        code=row["code"],
+        name=row["name"],
         vehicle_id=row["vehicle_id"],
-        purchase_kind=PurchaseKind(row["purchase_kind"]),
+        purchase_kind=PurchaseKind(kind) if kind else None,
         duration_days=row["duration_days"],
+        options=list(row["options"]),
+        plates=row["plates"],
+        deducted_invoice_id=row["deducted_invoice_id"],
         vat_rate_bp=row["vat_rate_bp"],
-        base=_money(row, "base_minor"),
-        vat=_money(row, "vat_minor"),
-        total=_money(row, "total_minor"),
+        currency=row["currency"],
+        base_minor=row["base_minor"],
+        vat_minor=row["vat_minor"],
+        total_minor=row["total_minor"],
     )
 
 

@@ -11,6 +11,7 @@ class Account(StrEnum):
     RECEIVABLE = "receivable"
     CASH_IN_TRANSIT = "cash_in_transit"
     BANK = "bank"
+    CUSTOMER_ADVANCES = "customer_advances"
     REVENUE = "revenue"
     VAT_OUTPUT = "vat_output"
     GATEWAY_FEES = "gateway_fees"
@@ -51,6 +52,11 @@ CHART_OF_ACCOUNTS: Final[tuple[AccountDescription, ...]] = (
         "captured or refunded at the gateway and not settled yet: equals the open expectations",
     ),
     AccountDescription(Account.BANK, AccountKind.ASSET, "what the gateway's settlements brought to the bank"),
+    AccountDescription(
+        Account.CUSTOMER_ADVANCES,
+        AccountKind.LIABILITY,
+        "reservations without VAT, invoiced and neither delivered nor forfeited yet",
+    ),
     AccountDescription(Account.REVENUE, AccountKind.INCOME, "sales without VAT"),
     AccountDescription(Account.VAT_OUTPUT, AccountKind.LIABILITY, "VAT owed to the tax authority"),
     AccountDescription(Account.GATEWAY_FEES, AccountKind.EXPENSE, "what the gateway kept, chargeback fees included"),

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from caas_contracts.billing import CreditNoteIssued, InvoiceIssued, VatAmount
+from caas_contracts.billing import CreditNoteIssued, InvoiceIssued, InvoiceKind, VatAmount
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import (
     ChargebackReceived,
@@ -19,6 +19,7 @@ from caas_contracts.payments import (
     PaymentSettlementFailed,
     SettlementStage,
 )
+from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 
 
 class FactKind(StrEnum):
@@ -42,12 +43,21 @@ class FactKind(StrEnum):
     """(invoice)"""
     CREDIT_NOTE_ISSUED = "credit_note_issued"
     """(credit note)"""
+    VEHICLE_ORDER_PLACED = "vehicle_order_placed"
+    """A reservation and its VAT became known (order)."""
+    RESERVATION_INVOICED = "reservation_invoiced"
+    """A reservation is an advance on the price of a vehicle (invoice)."""
+    RESERVATION_CREDITED = "reservation_credited"
+    """An advance was given back (credit note)."""
+    RESERVATION_FORFEITED = "reservation_forfeited"
+    """An advance stays with CaaS, FIN-4 (order)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """Amounts are minor units of `currency` and include VAT; `vat_minor` is 0 where VAT plays no part.
 
+    `advance_minor` is the reservation, without VAT, that a vehicle's invoice takes off (RES-5).
     `transaction_id` is the gateway's, known for captures only.
     """
 
@@ -57,6 +67,7 @@ class Fact:
     customer_id: str
     amount_minor: int
     vat_minor: int = 0
+    advance_minor: int = 0
     currency: str
     occurred_at: datetime
     transaction_id: str | None = None
@@ -153,10 +164,28 @@ def chargeback_received(message: ChargebackReceived, message_id: str) -> Fact:
 
 
 def invoice_issued(message: InvoiceIssued, message_id: str) -> Fact:
-    """The invoice says its VAT itself (INV-3)."""
+    """The invoice says its VAT itself, and what it takes off (INV-3)."""
+    is_advance = message.kind is InvoiceKind.RESERVATION
     return Fact(
-        kind=FactKind.INVOICE_ISSUED,
+        kind=FactKind.RESERVATION_INVOICED if is_advance else FactKind.INVOICE_ISSUED,
         fact_id=str(message.invoice_id),
+        payment_id=message.payment_id,
+        customer_id=message.customer_id,
+        amount_minor=message.total.amount_minor,
+        vat_minor=_vat_of(message.vat),
+        advance_minor=sum(part.base.amount_minor for part in message.deducted),
+        currency=message.total.currency,
+        occurred_at=message.issued_at,
+        message_id=message_id,
+    )
+
+
+def credit_note_issued(message: CreditNoteIssued, message_id: str) -> Fact:
+    """The mirror of an invoice."""
+    is_advance = message.invoice_kind is InvoiceKind.RESERVATION
+    return Fact(
+        kind=FactKind.RESERVATION_CREDITED if is_advance else FactKind.CREDIT_NOTE_ISSUED,
+        fact_id=str(message.credit_note_id),
         payment_id=message.payment_id,
         customer_id=message.customer_id,
         amount_minor=message.total.amount_minor,
@@ -167,17 +196,32 @@ def invoice_issued(message: InvoiceIssued, message_id: str) -> Fact:
     )
 
 
-def credit_note_issued(message: CreditNoteIssued, message_id: str) -> Fact:
-    """The mirror of an invoice."""
+def vehicle_order_placed(message: VehicleOrderPlaced, message_id: str) -> Fact:
+    """The VAT is kept because a forfeiture does not say it."""
     return Fact(
-        kind=FactKind.CREDIT_NOTE_ISSUED,
-        fact_id=str(message.credit_note_id),
-        payment_id=message.payment_id,
+        kind=FactKind.VEHICLE_ORDER_PLACED,
+        fact_id=str(message.order_id),
+        payment_id=message.reservation_payment_id,
         customer_id=message.customer_id,
-        amount_minor=message.total.amount_minor,
-        vat_minor=_vat_of(message.vat),
-        currency=message.total.currency,
-        occurred_at=message.issued_at,
+        amount_minor=message.reservation.amount_minor,
+        vat_minor=vat_included(message.reservation.amount_minor, message.vat_rate_bp),
+        currency=message.reservation.currency,
+        occurred_at=message.occurred_at,
+        message_id=message_id,
+    )
+
+
+def reservation_forfeited(message: VehicleOrderForfeited, vat_minor: int, message_id: str) -> Fact:
+    """`vat_minor` is what the reservation's order says; it was invoiced, and stays owed."""
+    return Fact(
+        kind=FactKind.RESERVATION_FORFEITED,
+        fact_id=str(message.order_id),
+        payment_id=message.reservation_payment_id,
+        customer_id=message.customer_id,
+        amount_minor=message.reservation.amount_minor,
+        vat_minor=vat_minor,
+        currency=message.reservation.currency,
+        occurred_at=message.occurred_at,
         message_id=message_id,
     )
 

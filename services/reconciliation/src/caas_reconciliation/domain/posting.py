@@ -60,8 +60,10 @@ def _lines_of(fact: Fact) -> list[Line]:
     match fact.kind:
         case FactKind.PAYMENT_CAPTURED | FactKind.SALE_CONFIRMED:
             return [Line(Account.CASH_IN_TRANSIT, amount), Line(Account.RECEIVABLE, -amount)]
-        case FactKind.INVOICE_ISSUED:
-            return _sale(amount, base)
+        case FactKind.INVOICE_ISSUED:  # RES-5: a vehicle's revenue is its whole price, part of it paid in advance
+            return _sale(amount, base, fact.advance_minor)
+        case FactKind.RESERVATION_INVOICED | FactKind.RESERVATION_CREDITED | FactKind.RESERVATION_FORFEITED:
+            return _of_advance(fact.kind, amount, base)
         case FactKind.CAPTURE_FAILED:  # SVC-8: the customer keeps the service, the loss is written off
             return [Line(Account.WRITE_OFFS, amount), Line(Account.RECEIVABLE, -amount)]
         case FactKind.SETTLEMENT_FAILED:
@@ -74,17 +76,29 @@ def _lines_of(fact: Fact) -> list[Line]:
                 Line(Account.VAT_OUTPUT, amount - base),
                 Line(Account.RECEIVABLE, -amount),
             ]
-        case FactKind.PURCHASE_PLACED | FactKind.CHARGEBACK_RECEIVED:
+        case FactKind.PURCHASE_PLACED | FactKind.VEHICLE_ORDER_PLACED | FactKind.CHARGEBACK_RECEIVED:
             return []
         case _:
             assert_never(fact.kind)
 
 
-def _sale(amount: int, base: int) -> list[Line]:
+def _sale(amount: int, base: int, advance: int = 0) -> list[Line]:
     return [
         Line(Account.RECEIVABLE, amount),
-        Line(Account.REVENUE, -base),
+        Line(Account.CUSTOMER_ADVANCES, advance),
+        Line(Account.REVENUE, -base - advance),
         Line(Account.VAT_OUTPUT, base - amount),
+    ]
+
+
+def _of_advance(kind: FactKind, amount: int, base: int) -> list[Line]:
+    if kind is FactKind.RESERVATION_FORFEITED:  # FIN-4: the VAT stays as it was invoiced
+        return [Line(Account.CUSTOMER_ADVANCES, base), Line(Account.FORFEITED_RESERVATIONS, -base)]
+    sign = 1 if kind is FactKind.RESERVATION_INVOICED else -1
+    return [
+        Line(Account.RECEIVABLE, sign * amount),
+        Line(Account.CUSTOMER_ADVANCES, -sign * base),
+        Line(Account.VAT_OUTPUT, sign * (base - amount)),
     ]
 
 

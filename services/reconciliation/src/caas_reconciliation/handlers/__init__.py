@@ -15,12 +15,15 @@ from caas_contracts.payments import (
     PaymentRefunded,
     PaymentSettlementFailed,
 )
+from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 from caas_reconciliation.handlers.facts import (
     note_purchases,
+    note_vehicle_orders,
     open_chargebacks,
     post_captures,
     post_credit_notes,
     post_failed_settlements,
+    post_forfeitures,
     post_invoices,
     post_refunds,
     post_sales,
@@ -36,4 +39,6 @@ HANDLERS: Mapping[type[Message], Handler[Any]] = {
     ChargebackReceived: open_chargebacks,
     InvoiceIssued: post_invoices,
     CreditNoteIssued: post_credit_notes,
+    VehicleOrderPlaced: note_vehicle_orders,
+    VehicleOrderForfeited: post_forfeitures,
 }

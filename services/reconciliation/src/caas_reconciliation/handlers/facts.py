@@ -18,6 +18,7 @@ from caas_contracts.payments import (
     PaymentRefunded,
     PaymentSettlementFailed,
 )
+from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 from caas_reconciliation.domain import facts
 from caas_reconciliation.domain.expecting import expectation_of
 from caas_reconciliation.domain.facts import Fact, FactKind
@@ -81,6 +82,26 @@ async def post_invoices(received: Sequence[Received[InvoiceIssued]], /, *, tx: T
 async def post_credit_notes(received: Sequence[Received[CreditNoteIssued]], /, *, tx: Tx) -> None:
     """A sale taken back, as its credit note says it (INV-3)."""
     await _record([facts.credit_note_issued(one.message, one.cause.message_id) for one in received], tx=tx)
+
+
+async def note_vehicle_orders(received: Sequence[Received[VehicleOrderPlaced]], /, *, tx: Tx) -> None:
+    """The VAT of a reservation is needed when it is forfeited (FIN-4)."""
+    await _record([facts.vehicle_order_placed(one.message, one.cause.message_id) for one in received], tx=tx)
+
+
+async def post_forfeitures(received: Sequence[Received[VehicleOrderForfeited]], /, *, tx: Tx) -> None:
+    """A forfeited reservation is no advance any more, but income (FIN-4).
+
+    Orders tells both facts of one order in one stream, so its placing is known. Raises Refused when it is not.
+    """
+    vat = await fact_store.vat_of_reservations([one.message.order_id for one in received], tx=tx)
+    forfeited = []
+    for one in received:
+        order_id = str(one.message.order_id)
+        if order_id not in vat:
+            raise Refused("unknown_vehicle_order", f"vehicle order {order_id} is forfeited, but was never placed")
+        forfeited.append(facts.reservation_forfeited(one.message, vat[order_id], one.cause.message_id))
+    await _record(forfeited, tx=tx)
 
 
 async def _record(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:

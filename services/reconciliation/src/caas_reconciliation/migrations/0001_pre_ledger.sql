@@ -7,6 +7,7 @@ INSERT INTO account (code, kind) VALUES
     ('receivable', 'asset'),
     ('cash_in_transit', 'asset'),
     ('bank', 'asset'),
+    ('customer_advances', 'liability'),
     ('revenue', 'income'),
     ('vat_output', 'liability'),
     ('gateway_fees', 'expense'),
@@ -19,13 +20,15 @@ INSERT INTO account (code, kind) VALUES
 CREATE TABLE fact (
     kind text NOT NULL CHECK (kind IN (
         'purchase_placed', 'payment_captured', 'sale_confirmed', 'capture_failed', 'settlement_failed',
-        'payment_refunded', 'chargeback_received', 'invoice_issued', 'credit_note_issued'
+        'payment_refunded', 'chargeback_received', 'invoice_issued', 'credit_note_issued',
+        'vehicle_order_placed', 'reservation_invoiced', 'reservation_credited', 'reservation_forfeited'
     )),
     fact_id text NOT NULL,
     payment_id uuid NOT NULL,
     customer_id text NOT NULL,
     amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
     vat_minor bigint NOT NULL CHECK (vat_minor >= 0 AND vat_minor <= amount_minor),
+    advance_minor bigint NOT NULL CHECK (advance_minor >= 0),
     currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     occurred_at timestamptz NOT NULL,
     transaction_id text,

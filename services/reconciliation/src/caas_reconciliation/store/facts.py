@@ -12,22 +12,22 @@ from caas_reconciliation.domain.facts import Fact, FactKind
 
 RECORD_FACTS: Final = """
 WITH given AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
-        $8::timestamptz[], $9::text[], $10::text[])
-        AS g(kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, currency,
+    SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+        $8::text[], $9::timestamptz[], $10::text[], $11::text[])
+        AS g(kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, advance_minor, currency,
              occurred_at, transaction_id, message_id)
 ), inserted AS (
-    INSERT INTO fact (kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, currency,
+    INSERT INTO fact (kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, advance_minor, currency,
                       occurred_at, transaction_id, message_id, recorded_at)
-    SELECT kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, currency,
-           occurred_at, transaction_id, message_id, $11
+    SELECT kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, advance_minor, currency,
+           occurred_at, transaction_id, message_id, $12
     FROM given ORDER BY kind, fact_id
     ON CONFLICT (kind, fact_id) DO NOTHING
     RETURNING kind, fact_id
 )
 SELECT g.kind, g.fact_id, i.fact_id IS NOT NULL AS is_new,
-       f.fact_id IS NOT NULL AND (f.payment_id, f.amount_minor, f.vat_minor, f.currency)
-           IS DISTINCT FROM (g.payment_id, g.amount_minor, g.vat_minor, g.currency) AS contradicts
+       f.fact_id IS NOT NULL AND (f.payment_id, f.amount_minor, f.vat_minor, f.advance_minor, f.currency)
+           IS DISTINCT FROM (g.payment_id, g.amount_minor, g.vat_minor, g.advance_minor, g.currency) AS contradicts
 FROM given g LEFT JOIN inserted i USING (kind, fact_id) LEFT JOIN fact f USING (kind, fact_id)
 """
 
@@ -37,14 +37,18 @@ FROM (SELECT DISTINCT hashtextextended(id::text, 0) AS key FROM unnest($1::uuid[
 """
 
 SELECT_UNPAID_SALES: Final = """
-SELECT p.kind, p.fact_id, p.payment_id, p.customer_id, p.amount_minor, p.vat_minor, p.currency,
+SELECT p.kind, p.fact_id, p.payment_id, p.customer_id, p.amount_minor, p.vat_minor, p.advance_minor, p.currency,
        f.occurred_at, p.transaction_id, f.message_id
 FROM fact f JOIN fact p ON p.payment_id = f.payment_id AND p.kind = 'purchase_placed'
 WHERE f.kind = 'capture_failed' AND f.payment_id = ANY($1::uuid[])
 """
 
+SELECT_VAT_OF_RESERVATIONS: Final = """
+SELECT fact_id, vat_minor FROM fact WHERE kind = 'vehicle_order_placed' AND fact_id = ANY($1::text[])
+"""
+
 SELECT_ALL: Final = """
-SELECT kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, currency,
+SELECT kind, fact_id, payment_id, customer_id, amount_minor, vat_minor, advance_minor, currency,
        occurred_at, transaction_id, message_id
 FROM fact ORDER BY kind, fact_id
 """
@@ -73,6 +77,12 @@ async def unpaid_sales(payment_ids: Sequence[UUID], *, tx: Tx) -> list[Fact]:
     Instant and message are those of the failed capture, which is when the sale became a loss.
     """
     return [_fact(row) for row in await tx.fetch(SELECT_UNPAID_SALES, payment_ids)]
+
+
+async def vat_of_reservations(order_ids: Sequence[UUID], *, tx: Tx) -> dict[str, int]:
+    """The VAT in the reservations of these vehicle orders, in minor units, by the order's id as text."""
+    rows = await tx.fetch(SELECT_VAT_OF_RESERVATIONS, [str(order_id) for order_id in order_ids])
+    return {row["fact_id"]: row["vat_minor"] for row in rows}
 
 
 async def all_facts(*, tx: Tx) -> list[Fact]:

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from caas_sandbox.clock import BusinessClock, rfc3339
-from caas_sandbox.gateway.errors import IdempotencyConflict, Problem
+from caas_sandbox.problems import IdempotencyConflict, Problem
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    idempotency_key TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS answers_by_age ON answers (created_at);
+"""
 
 # Keys are forgotten after a day of business time, as at the well-known gateways.
 KEY_LIFETIME = timedelta(hours=24)

@@ -18,6 +18,20 @@ import httpx
 
 from caas_sandbox.clock import BusinessClock, rfc3339
 
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS webhooks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    body TEXT NOT NULL,
+    created_s REAL NOT NULL,
+    next_attempt_s REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'given_up'))
+) STRICT;
+CREATE INDEX IF NOT EXISTS webhooks_to_send ON webhooks (next_attempt_s) WHERE state = 'pending';
+"""
+
 CONCURRENCY = 16
 ANSWER_TIMEOUT_S = 5.0
 POLL_S = 0.02
@@ -46,15 +60,18 @@ class OutgoingWebhooks:
         self._clock = clock
         self._enabled = enabled
 
-    def enqueue(self, kind: str, data: dict[str, object]) -> None:
-        """Adds a message of type `kind`; its `timestamp` is business time."""
+    def enqueue(self, kind: str, data: dict[str, object], *, hold_s: float = 0.0, repeats: int = 0) -> None:
+        """Adds a message of type `kind`; its `timestamp` is business time.
+
+        It is not sent for `hold_s` seconds of real time, and then `repeats` times more than needed.
+        """
         if not self._enabled:
             return
         body = json.dumps({"type": kind, "timestamp": rfc3339(self._clock.now()), "data": data})
         now_s = time.time()
         self._connection.execute(
-            "INSERT INTO webhooks (id, body, created_s, next_attempt_s) VALUES (?, ?, ?, ?)",
-            (f"msg_{uuid4().hex}", body, now_s, now_s),
+            "INSERT INTO webhooks (id, body, created_s, next_attempt_s, repeats) VALUES (?, ?, ?, ?, ?)",
+            (f"msg_{uuid4().hex}", body, now_s, now_s + hold_s, repeats),
         )
 
     def to_send(self, limit: int) -> list[Webhook]:
@@ -67,9 +84,11 @@ class OutgoingWebhooks:
         return [Webhook(**dict(row)) for row in rows]
 
     def mark_delivered(self, webhook: Webhook) -> None:
-        """The receiver has it."""
+        """The receiver has it, though it may be sent again on purpose."""
         self._connection.execute(
-            "UPDATE webhooks SET state = 'delivered', attempts = attempts + 1 WHERE id = ?", (webhook.id,)
+            "UPDATE webhooks SET attempts = attempts + 1, repeats = max(repeats - 1, 0),"
+            " state = CASE WHEN repeats > 0 THEN 'pending' ELSE 'delivered' END WHERE id = ?",
+            (webhook.id,),
         )
 
     def mark_failed(self, webhook: Webhook) -> None:

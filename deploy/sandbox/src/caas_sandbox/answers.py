@@ -7,8 +7,8 @@ from typing import Any, assert_never, override
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from caas_sandbox.gateway.faults import Fault, FaultKind
-from caas_sandbox.gateway.idempotency import PROBLEM_JSON, Answer
+from caas_sandbox.faults import Fault, FaultKind
+from caas_sandbox.idempotency import PROBLEM_JSON, Answer
 from caas_sandbox.serving import close_without_answer, send_half
 
 
@@ -51,7 +51,7 @@ def response_instead(fault: Fault, hang_s: float) -> Response:
         case FaultKind.TOO_MANY_REQUESTS:
             return _problem(429, "too_many_requests", fault.retry_after_s or 0)
         case FaultKind.NOT_FOUND:
-            return _problem(404, "transaction_not_found")
+            return _problem(404, "not_found")
         case _:
             raise ValueError(f"the fault {fault.kind} strikes only after the effect")
 
@@ -64,7 +64,7 @@ def response_spoiled(answer: Answer, kind: FaultKind, hang_s: float) -> Response
         case FaultKind.ERROR_AFTER:
             return _problem(500, "internal_error")
         case FaultKind.GARBAGE:
-            return Response("<html>{gateway", media_type="application/json")
+            return Response("<html>{partner", media_type="application/json")
         case FaultKind.HALF:
             return _HalfAnswer(json.dumps(answer.body))
         case FaultKind.WRONG_AMOUNT:
@@ -76,15 +76,19 @@ def response_spoiled(answer: Answer, kind: FaultKind, hang_s: float) -> Response
             | FaultKind.UNAVAILABLE
             | FaultKind.TOO_MANY_REQUESTS
             | FaultKind.NOT_FOUND
+            | FaultKind.REJECTION
+            | FaultKind.DELAY
+            | FaultKind.DUPLICATE
+            | FaultKind.HELD_BACK
         ):
-            raise ValueError(f"the fault {kind} strikes only before the effect")
+            raise ValueError(f"the fault {kind} does not spoil the answer to a request that was booked")
         case _:
             assert_never(kind)
 
 
 def _problem(status: int, code: str, retry_after_s: int | None = None) -> Response:
     body = {
-        "type": f"urn:caas-sandbox:gateway:{code}",
+        "type": f"urn:caas-sandbox:{code}",
         "title": code.replace("_", " "),
         "status": status,
         "code": code,

@@ -1,0 +1,55 @@
+"""What billing does when something was bought, paid or given back, and when a document was made or mailed.
+
+Invariant: every captured service, every counted reservation and every registered vehicle has exactly one invoice,
+every refund of an invoiced payment exactly one credit note, whichever order the facts arrive in.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from caas_billing.handlers.delivering import MAIL, document_key, effects, record_mailed, record_typeset
+from caas_billing.handlers.issuing import TYPESET
+from caas_billing.handlers.refunding import credit_refunds
+from caas_billing.handlers.services import bill_captures, bill_purchases
+from caas_billing.handlers.vehicles import (
+    bill_confirmed_payments,
+    bill_final_payments,
+    bill_orders,
+    bill_registrations,
+    bill_reservations,
+)
+from caas_chassis.handling import Handler
+from caas_contracts import Message
+from caas_contracts.orders import PurchasePlaced
+from caas_contracts.payments import OrphanSaleFound, PaymentCaptured, PaymentConfirmed, PaymentRefunded
+from caas_contracts.vehicle_orders import (
+    VehicleOrderPaid,
+    VehicleOrderPlaced,
+    VehicleOrderReserved,
+    VehicleRegisteredForTraffic,
+)
+
+HANDLERS: Mapping[type[Message], Handler[Any]] = {
+    PurchasePlaced: bill_purchases,
+    PaymentCaptured: bill_captures,
+    VehicleOrderPlaced: bill_orders,
+    VehicleOrderReserved: bill_reservations,
+    VehicleOrderPaid: bill_final_payments,
+    VehicleRegisteredForTraffic: bill_registrations,
+    PaymentConfirmed: bill_confirmed_payments,
+    OrphanSaleFound: bill_confirmed_payments,
+    PaymentRefunded: credit_refunds,
+}
+
+__all__ = [
+    "HANDLERS",
+    "MAIL",
+    "TYPESET",
+    "bill_captures",
+    "bill_purchases",
+    "credit_refunds",
+    "document_key",
+    "effects",
+    "record_mailed",
+    "record_typeset",
+]
