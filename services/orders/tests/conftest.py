@@ -14,6 +14,7 @@ from caas_chassis.testing.databases import DatabaseTemplates
 from caas_chassis.testing.harness import Harness
 from caas_orders.app import orders_service
 from services.orders.tests.builders import PlayedMailer, PlayedMaintenance
+from services.orders.tests.order_builders import PlayedSuppliers
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -83,6 +84,14 @@ def mailer() -> PlayedMailer:
 
 
 @pytest.fixture
-async def harness(database_url: str, maintenance: PlayedMaintenance, mailer: PlayedMailer) -> AsyncIterator[Harness]:
-    async with Harness(orders_service(maintenance, mailer), database_url) as harness:
+def suppliers() -> PlayedSuppliers:
+    return PlayedSuppliers()
+
+
+@pytest.fixture
+async def harness(
+    database_url: str, maintenance: PlayedMaintenance, mailer: PlayedMailer, suppliers: PlayedSuppliers
+) -> AsyncIterator[Harness]:
+    service = orders_service(maintenance, mailer, suppliers=suppliers.suppliers)
+    async with Harness(service, database_url) as harness:
         yield harness

@@ -1,5 +1,9 @@
 """The one place where orders is put together: partners, handlers, runtime, HTTP."""
 
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
 import httpx
 from fastapi import FastAPI
 
@@ -10,14 +14,30 @@ from caas_chassis.main import run
 from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
 from caas_chassis.web import create_app
+from caas_orders.domain.sales_policy import ForfeitOn, SalesPolicy
 from caas_orders.gateway import Mailer, MailOutcome, Maintenance, MaintenanceAnswer, MaintenanceQuestion, OutgoingMail
+from caas_orders.gateway.connecting import connect, webhooks
 from caas_orders.gateway.mail import SmtpMailer, SmtpServer
+from caas_orders.gateway.supply import (
+    FactoryAnswer,
+    FactoryOrder,
+    RegistrationAnswer,
+    RegistrationRequest,
+    Suppliers,
+    TransportAnswer,
+    TransportBooking,
+)
 from caas_orders.gateway.vss import VssClient
-from caas_orders.handlers import HANDLERS
+from caas_orders.handlers import handlers
+from caas_orders.handlers.errands import FACTORY_EFFECT, REGISTRATION_EFFECT, TRANSPORT_EFFECT
+from caas_orders.handlers.order_amending import DEADLINE_TIMER
+from caas_orders.handlers.order_paying import forfeit_overdue
 from caas_orders.handlers.placing import MAINTENANCE_EFFECT
 from caas_orders.handlers.purchasing import record_maintenance
+from caas_orders.handlers.supplying import record_factory_orders, record_registrations, record_transports
 from caas_orders.handlers.telling import ALERT_MAIL_EFFECT, MAIL_EFFECT, record_alert_mails, record_mails
 from caas_orders.http import routers
+from caas_orders.http.following import partner_webhooks_router
 from caas_orders.settings import OrdersSettings
 
 
@@ -26,19 +46,40 @@ def main() -> None:
     run(OrdersSettings, build)
 
 
-def build(settings: OrdersSettings, *, maintenance: Maintenance | None = None, mailer: Mailer | None = None) -> FastAPI:
+def build(
+    settings: OrdersSettings,
+    *,
+    maintenance: Maintenance | None = None,
+    mailer: Mailer | None = None,
+    suppliers: Suppliers | None = None,
+) -> FastAPI:
     """The application. Partners that are given replace the ones over HTTP and SMTP (benchmarks, tests)."""
-    service = orders_service(maintenance or vss_client(settings), mailer or _smtp(settings))
+    policy = sales_policy(settings)
+    service = orders_service(
+        maintenance or vss_client(settings),
+        mailer or _smtp(settings),
+        suppliers=suppliers or connect(settings),
+        policy=policy,
+    )
     runtime = Runtime(service, settings)
-    return create_app(runtime, routers(runtime))
+    return create_app(
+        runtime, [*routers(runtime, policy), partner_webhooks_router(runtime, webhooks(settings), policy)]
+    )
 
 
-def orders_service(maintenance: Maintenance, mailer: Mailer) -> Service:
-    """What orders is made of, with these partners."""
+def orders_service(
+    maintenance: Maintenance,
+    mailer: Mailer,
+    *,
+    suppliers: Suppliers | None = None,
+    policy: SalesPolicy | None = None,
+) -> Service:
+    """What orders is made of, with these partners; without suppliers their tasks wait."""
+    rules = policy or SalesPolicy()
     return Service(
         name="orders",
         migrations="caas_orders.migrations",
-        handlers=HANDLERS,
+        handlers=handlers(rules),
         effects=[
             Effect[MaintenanceQuestion, MaintenanceAnswer](
                 MAINTENANCE_EFFECT, MaintenanceQuestion, maintenance.ask, record_maintenance
@@ -47,8 +88,38 @@ def orders_service(maintenance: Maintenance, mailer: Mailer) -> Service:
             Effect[OutgoingMail, MailOutcome](
                 ALERT_MAIL_EFFECT, OutgoingMail, mailer.send, record_alert_mails, concurrency=4
             ),
+            *(_supply_effects(suppliers, rules) if suppliers else ()),
         ],
+        timers={DEADLINE_TIMER: partial(forfeit_overdue, policy=rules)},
     )
+
+
+def sales_policy(settings: OrdersSettings) -> SalesPolicy:
+    """The policy of selling vehicles that the settings make."""
+    return SalesPolicy(
+        payment_deadline=timedelta(days=settings.final_payment_days),
+        retry_grace=timedelta(hours=settings.final_payment_retry_hours),
+        forfeit_on=ForfeitOn(settings.forfeit_on),
+        invitation_life=timedelta(days=settings.invitation_days),
+        platform_url=settings.platform_url.rstrip("/"),
+    )
+
+
+def _supply_effects(suppliers: Suppliers, policy: SalesPolicy) -> list[Effect[Any, Any]]:
+    return [
+        Effect[FactoryOrder, FactoryAnswer](
+            FACTORY_EFFECT, FactoryOrder, suppliers.factory.order, partial(record_factory_orders, policy=policy)
+        ),
+        Effect[RegistrationRequest, RegistrationAnswer](
+            REGISTRATION_EFFECT,
+            RegistrationRequest,
+            suppliers.registration.register,
+            partial(record_registrations, policy=policy),
+        ),
+        Effect[TransportBooking, TransportAnswer](
+            TRANSPORT_EFFECT, TransportBooking, suppliers.transport.book, partial(record_transports, policy=policy)
+        ),
+    ]
 
 
 def vss_client(settings: OrdersSettings) -> VssClient:

@@ -153,3 +153,115 @@ class WebhookRefused(Problem):
     status = 400
     code = "webhook_refused"
     title = "The webhook was not accepted"
+
+
+class OrderNotFound(Problem):
+    """No such vehicle order, or somebody else's."""
+
+    status = 404
+    code = "order_not_found"
+    title = "There is no such vehicle order"
+
+
+class ModelUnknown(Problem):
+    """The catalogue of vehicles does not have the model."""
+
+    status = 422
+    code = "model_unknown"
+    title = "There is no such model"
+
+
+class OptionUnknown(Problem):
+    """The catalogue of vehicles does not have the option."""
+
+    status = 422
+    code = "option_unknown"
+    title = "There is no such option"
+
+
+class OptionNotAllowed(Problem):
+    """The model cannot have the option, or it is named twice."""
+
+    status = 422
+    code = "option_not_allowed"
+    title = "The option does not fit this configuration"
+
+
+class DealershipUnknown(Problem):
+    """There is no such dealership."""
+
+    status = 422
+    code = "dealership_unknown"
+    title = "There is no such dealership"
+
+
+class VehicleNotAvailable(Problem):
+    """Somebody else has the vehicle; nothing was charged (RES-6)."""
+
+    status = 409
+    code = "vehicle_not_available"
+    title = "The vehicle is not on sale any more"
+
+
+class OrderNotReady(Problem):
+    """The vehicle is not at the dealership yet (FIN-1)."""
+
+    status = 409
+    code = "order_not_ready"
+    title = "The final payment is not due yet"
+
+
+class PaymentInProgress(Problem):
+    """Another final payment of this order is under way; one at a time is one at all."""
+
+    status = 409
+    code = "payment_in_progress"
+    title = "A payment of this order is under way"
+
+
+class OrderAlreadyPaid(Problem):
+    """The order is paid in full."""
+
+    status = 409
+    code = "order_already_paid"
+    title = "The order is paid"
+
+
+class OrderForfeited(Problem):
+    """The order has ended: declined, forfeited or never reserved (FIN-4)."""
+
+    status = 409
+    code = "order_forfeited"
+    title = "The order has ended"
+
+
+class DeadlinePassed(Problem):
+    """The final payment is overdue (FIN-6)."""
+
+    status = 409
+    code = "deadline_passed"
+    title = "The deadline of the final payment has passed"
+
+
+class WrongAmount(Problem):
+    """The caller names another amount than is due (FIN-1)."""
+
+    status = 422
+    code = "wrong_amount"
+    title = "Another amount is due"
+
+
+class NothingToResubmit(Problem):
+    """No partner has refused anything about this order."""
+
+    status = 409
+    code = "nothing_to_resubmit"
+    title = "There is nothing to send again"
+
+
+class InvitationInvalid(Problem):
+    """The link does not exist, was used, or has expired; which of them is told to nobody (RES-2)."""
+
+    status = 410
+    code = "invitation_invalid"
+    title = "This invitation cannot be used"

@@ -20,6 +20,20 @@ class RefusalCode(StrEnum):
     SERVICE_ALREADY_BOUGHT = "service_already_bought"
     ALREADY_ACTIVE = "already_active"
     ALREADY_ENDED = "already_ended"
+    ORDER_NOT_FOUND = "order_not_found"
+    MODEL_UNKNOWN = "model_unknown"
+    OPTION_UNKNOWN = "option_unknown"
+    OPTION_NOT_ALLOWED = "option_not_allowed"
+    DEALERSHIP_UNKNOWN = "dealership_unknown"
+    VEHICLE_NOT_AVAILABLE = "vehicle_not_available"
+    ORDER_NOT_READY = "order_not_ready"
+    PAYMENT_IN_PROGRESS = "payment_in_progress"
+    ORDER_ALREADY_PAID = "order_already_paid"
+    ORDER_FORFEITED = "order_forfeited"
+    DEADLINE_PASSED = "deadline_passed"
+    WRONG_AMOUNT = "wrong_amount"
+    NOTHING_TO_RESUBMIT = "nothing_to_resubmit"
+    INVITATION_INVALID = "invitation_invalid"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What customers and operations read, rendered from the templates of this package."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -11,12 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from caas_contracts.money import Money
 from caas_contracts.operations import AlertRaised
 from caas_orders.domain.notification import Letter, NoticeKind
+from caas_orders.domain.order_notice import OrderNoticeKind
 from caas_orders.domain.registration import Language
 
 _MADRID: Final = ZoneInfo("Europe/Madrid")
 
 
-def compose(kind: NoticeKind, language: Language, facts: Mapping[str, object]) -> Letter:
+def compose(kind: NoticeKind | OrderNoticeKind, language: Language, facts: Mapping[str, object]) -> Letter:
     """The letter of one outcome. `facts` are the names its template uses; a missing one is an error."""
     return _letter(_template(f"{kind}.{language}.txt").render(facts))
 
@@ -39,6 +40,11 @@ def amount(money: Money, language: Language) -> str:
 def local_time(instant: datetime) -> str:
     """An instant as people in Madrid write it: `22/11/2026 02:35`."""
     return instant.astimezone(_MADRID).strftime("%d/%m/%Y %H:%M")
+
+
+def local_day(day: date) -> str:
+    """A calendar day as people in Madrid write it: `22/11/2026`."""
+    return day.strftime("%d/%m/%Y")
 
 
 def _letter(rendered: str) -> Letter:

@@ -1,7 +1,8 @@
 """What orders does on each message: the table of contents of this service."""
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from caas_chassis.handling import Handler, each
 from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
@@ -13,24 +14,34 @@ from caas_contracts.payments import (
     PaymentAbandoned,
     PaymentAuthorized,
     PaymentCaptured,
+    PaymentConfirmed,
     PaymentFailed,
     PaymentSettlementFailed,
     PaymentVoided,
 )
-from caas_orders.handlers import listing, placing, purchasing, telling
+from caas_orders.domain.sales_policy import SalesPolicy
+from caas_orders.handlers import listing, order_paying, placing, purchasing, telling
 
-HANDLERS: Mapping[type[Message], Handler[Any]] = {
-    PlacePurchase: placing.place_purchases,
-    CancelPurchase: each(purchasing.cancel_purchase),
-    PaymentAuthorized: purchasing.activate_authorized,
-    PaymentFailed: purchasing.decline_failed,
-    PaymentAbandoned: purchasing.fail_abandoned,
-    PaymentCaptured: purchasing.finish_captured,
-    PaymentSettlementFailed: purchasing.keep_unpaid,
-    PaymentVoided: purchasing.end_voided,
-    ServiceActivated: purchasing.note_activated,
-    ActivationFailed: purchasing.note_failed,
-    InvoiceIssued: listing.list_invoices,
-    CreditNoteIssued: listing.list_credit_notes,
-    AlertRaised: telling.mail_alerts,
-}
+
+def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
+    """The table of contents, with the policy of selling vehicles that it follows."""
+    return {
+        PlacePurchase: placing.place_purchases,
+        CancelPurchase: each(purchasing.cancel_purchase),
+        PaymentAuthorized: purchasing.activate_authorized,
+        PaymentConfirmed: partial(order_paying.confirm_payments, policy=policy),
+        PaymentFailed: partial(order_paying.fail_payments, policy=policy),
+        PaymentAbandoned: partial(order_paying.abandon_payments, policy=policy),
+        PaymentCaptured: purchasing.finish_captured,
+        PaymentSettlementFailed: partial(order_paying.alert_unsettled, policy=policy),
+        PaymentVoided: purchasing.end_voided,
+        ServiceActivated: purchasing.note_activated,
+        ActivationFailed: purchasing.note_failed,
+        InvoiceIssued: partial(listing.list_invoices, policy=policy),
+        CreditNoteIssued: listing.list_credit_notes,
+        AlertRaised: telling.mail_alerts,
+    }
+
+
+HANDLERS: Final = handlers(SalesPolicy())
+"""With the default policy."""

@@ -1,19 +1,26 @@
-"""The HTTP interface of orders: purchases, catalogue, registrations and the customer's purchase file."""
+"""The HTTP interface of orders: purchases, vehicle orders, stock, catalogues, registrations, purchase file."""
 
 from fastapi import APIRouter
 
 from caas_chassis.runtime import Runtime
+from caas_orders.domain.sales_policy import SalesPolicy
 from caas_orders.http.browsing import catalogue_router
 from caas_orders.http.filing import expediente_router
+from caas_orders.http.inviting import invitations_router
+from caas_orders.http.ordering import vehicle_orders_router
 from caas_orders.http.purchasing import purchases_router
 from caas_orders.http.registering import registrations_router
+from caas_orders.http.stocking import stock_router
 
 
-def routers(runtime: Runtime) -> list[APIRouter]:
+def routers(runtime: Runtime, policy: SalesPolicy | None = None) -> list[APIRouter]:
     """All routes of this service."""
     return [
         purchases_router(runtime),
         catalogue_router(runtime),
         registrations_router(runtime),
         expediente_router(runtime),
+        vehicle_orders_router(runtime, policy or SalesPolicy()),
+        stock_router(runtime),
+        invitations_router(runtime),
     ]

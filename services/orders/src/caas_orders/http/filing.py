@@ -9,7 +9,8 @@ from caas_chassis.runtime import Runtime
 from caas_chassis.web import requires
 from caas_contracts.message import Code
 from caas_orders.http.representing import document_json, notification_json, purchase_json
-from caas_orders.store import documents, notifications, purchases
+from caas_orders.http.representing_orders import order_json
+from caas_orders.store import documents, notifications, purchases, vehicle_orders
 
 _Reader = Annotated[Principal, Depends(requires("customer", "operator"))]
 
@@ -27,11 +28,13 @@ def expediente_router(runtime: Runtime) -> APIRouter:
         owner = customer_id if principal.is_staff and customer_id else principal.subject
         async with runtime.reading() as tx:
             bought = await purchases.of_customer(owner, before=None, limit=limit, tx=tx)
+            ordered = await vehicle_orders.of_customer(owner, before=None, limit=limit, tx=tx)
             told = await notifications.of_customer(owner, limit=limit, tx=tx)
             issued = await documents.of_customer(owner, limit=limit, tx=tx)
         return {
             "customer_id": owner,
             "purchases": [purchase_json(purchase) for purchase in bought],
+            "vehicle_orders": [order_json(order) for order in ordered],
             "notifications": [notification_json(notification) for notification in told],
             "documents": [document_json(document) for document in issued],
         }

@@ -1,6 +1,5 @@
 """Placing, reading and cancelling purchases over HTTP (SVC-3, SVC-11, RES-1's way of waiting)."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -24,12 +23,11 @@ from caas_orders.errors import PurchaseNotFound
 from caas_orders.handlers.amending import waiting_key
 from caas_orders.handlers.placing import place
 from caas_orders.handlers.purchasing import cancel
+from caas_orders.http.preferring import wait_of
 from caas_orders.http.refusing import problem_of, problem_of_end
 from caas_orders.http.representing import purchase_json
 from caas_orders.store import purchases
 
-MAX_WAIT_S: Final = 30
-_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,5})\b")
 _ROUTE: Final = "POST /purchases"
 
 _OUTCOMES: Final[dict[int | str, dict[str, Any]]] = {
@@ -73,7 +71,7 @@ def purchases_router(runtime: Runtime) -> APIRouter:
         asked = IdempotentRequest(idempotency_key, principal, _ROUTE, body.model_dump_json().encode())
         async with runtime.transaction(cause_of(request, principal)) as tx:
             accepted = await answer_once(tx, asked, lambda: _accept(body, principal, tx))
-        wait_s = _wait_s(prefer)
+        wait_s = wait_of(prefer)
         ended = await _ended(runtime, UUID(accepted.body["purchase_id"]), wait_s) if wait_s else None
         answer = accepted if ended is None else _outcome(ended)
         applied = {"Preference-Applied": f"wait={wait_s}"} if wait_s else {}
@@ -161,9 +159,3 @@ async def _visible(purchase_id: UUID, principal: Principal, tx: Tx) -> Purchase:
 
 def _location(purchase: Purchase) -> Mapping[str, str]:
     return {"Location": f"/purchases/{purchase.purchase_id}"}
-
-
-def _wait_s(prefer: str | None) -> int:
-    """RFC 7240 `Prefer: wait=N`, in seconds, at most 30; 0 without it."""
-    found = _WAIT.search(prefer or "")
-    return min(int(found.group(1)), MAX_WAIT_S) if found else 0

@@ -23,6 +23,20 @@ _REFUSALS: Final[Mapping[RefusalCode, type[Problem]]] = {
     RefusalCode.SERVICE_ALREADY_BOUGHT: errors.ServiceAlreadyBought,
     RefusalCode.ALREADY_ACTIVE: errors.AlreadyActive,
     RefusalCode.ALREADY_ENDED: errors.AlreadyEnded,
+    RefusalCode.ORDER_NOT_FOUND: errors.OrderNotFound,
+    RefusalCode.MODEL_UNKNOWN: errors.ModelUnknown,
+    RefusalCode.OPTION_UNKNOWN: errors.OptionUnknown,
+    RefusalCode.OPTION_NOT_ALLOWED: errors.OptionNotAllowed,
+    RefusalCode.DEALERSHIP_UNKNOWN: errors.DealershipUnknown,
+    RefusalCode.VEHICLE_NOT_AVAILABLE: errors.VehicleNotAvailable,
+    RefusalCode.ORDER_NOT_READY: errors.OrderNotReady,
+    RefusalCode.PAYMENT_IN_PROGRESS: errors.PaymentInProgress,
+    RefusalCode.ORDER_ALREADY_PAID: errors.OrderAlreadyPaid,
+    RefusalCode.ORDER_FORFEITED: errors.OrderForfeited,
+    RefusalCode.DEADLINE_PASSED: errors.DeadlinePassed,
+    RefusalCode.WRONG_AMOUNT: errors.WrongAmount,
+    RefusalCode.NOTHING_TO_RESUBMIT: errors.NothingToResubmit,
+    RefusalCode.INVITATION_INVALID: errors.InvitationInvalid,
 }
 
 _ENDS: Final[Mapping[PurchaseStatus, type[Problem]]] = {

@@ -8,7 +8,7 @@ from caas_orders.domain.catalogue import Offer
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.status import PurchaseStatus
 from caas_orders.store.documents import Document
-from caas_orders.store.notifications import Notification
+from caas_orders.store.notifications import Notification, OrderNotification
 
 
 def purchase_json(purchase: Purchase) -> dict[str, Any]:
@@ -27,12 +27,12 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
         "vat_rate_bp": purchase.vat_rate_bp,
         "payment_id": str(purchase.payment_id),
         "activation_id": str(purchase.activation_id),
-        "requested_at": _instant(purchase.requested_at),
-        "consent_at": _instant(purchase.consent_at),
-        "cancelled_at": _instant(purchase.cancelled_at),
-        "activated_at": _instant(purchase.activated_at),
-        "ends_at": _instant(purchase.ends_at),
-        "updated_at": _instant(purchase.updated_at),
+        "requested_at": instant_json(purchase.requested_at),
+        "consent_at": instant_json(purchase.consent_at),
+        "cancelled_at": instant_json(purchase.cancelled_at),
+        "activated_at": instant_json(purchase.activated_at),
+        "ends_at": instant_json(purchase.ends_at),
+        "updated_at": instant_json(purchase.updated_at),
     }
 
 
@@ -54,17 +54,16 @@ def offer_json(offer: Offer, occupied: PurchaseStatus | None) -> dict[str, Any]:
     }
 
 
-def notification_json(notification: Notification) -> dict[str, Any]:
-    """What a customer was told, and what became of the mail."""
+def notification_json(told: Notification | OrderNotification) -> dict[str, Any]:
+    """What a customer was told, about a purchase or a vehicle order, and what became of the mail."""
     return {
-        "notification_id": str(notification.notification_id),
-        "purchase_id": str(notification.purchase_id),
-        "kind": notification.kind.value,
-        "subject": notification.letter.subject,
-        "text": notification.letter.text,
-        "mail": notification.state.value,
-        "created_at": _instant(notification.created_at),
-        "sent_at": _instant(notification.sent_at),
+        "notification_id": str(told.notification_id),
+        **_occasion(told),
+        "subject": told.letter.subject,
+        "text": told.letter.text,
+        "mail": told.state.value,
+        "created_at": instant_json(told.created_at),
+        "sent_at": instant_json(told.sent_at),
     }
 
 
@@ -75,8 +74,9 @@ def document_json(document: Document) -> dict[str, Any]:
         "kind": document.kind.value,
         "number": document.number,
         "purchase_id": str(document.subject_id),
+        "subject_id": str(document.subject_id),
         "total": money_json(document.total),
-        "issued_at": _instant(document.issued_at),
+        "issued_at": instant_json(document.issued_at),
         "document_url": document.url,
     }
 
@@ -86,5 +86,12 @@ def money_json(money: Money) -> dict[str, Any]:
     return {"amount_minor": money.amount_minor, "currency": money.currency}
 
 
-def _instant(instant: datetime | None) -> str | None:
+def instant_json(instant: datetime | None) -> str | None:
+    """RFC 3339, UTC."""
     return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def _occasion(told: Notification | OrderNotification) -> dict[str, Any]:
+    if isinstance(told, OrderNotification):
+        return {"purchase_id": None, "order_id": str(told.order_id), "kind": told.notice.kind.value}
+    return {"purchase_id": str(told.purchase_id), "order_id": None, "kind": told.kind.value}

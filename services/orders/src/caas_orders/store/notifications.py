@@ -1,4 +1,4 @@
-"""What customers were told, as rows: at most one of each kind per purchase (NOT-1)."""
+"""What customers were told, as rows: at most one of each kind per purchase, and per occasion of an order (NOT-1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from asyncpg import Record
 
 from caas_chassis.transaction import Tx
 from caas_orders.domain.notification import Letter, NoticeKind
+from caas_orders.domain.order_notice import OrderNotice, OrderNoticeKind
 
 
 class MailState(StrEnum):
@@ -36,6 +37,20 @@ class Notification:
     sent_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OrderNotification:
+    """One thing one customer was told about one vehicle order."""
+
+    notification_id: UUID
+    order_id: UUID
+    customer_id: str
+    notice: OrderNotice
+    letter: Letter
+    state: MailState
+    created_at: datetime
+    sent_at: datetime | None = None
+
+
 INSERT_NOTIFICATIONS: Final = """
 INSERT INTO notifications (notification_id, purchase_id, customer_id, kind, subject, body, state, created_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
@@ -51,8 +66,14 @@ FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS m(notification_id, sta
 WHERE n.notification_id = m.notification_id AND n.state = 'queued'
 """
 
+INSERT_ORDER_NOTIFICATION: Final = """
+INSERT INTO notifications (notification_id, order_id, customer_id, kind, occasion, subject, body, state, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (order_id, kind, occasion) WHERE order_id IS NOT NULL DO NOTHING
+"""
+
 LIST_NOTIFICATIONS: Final = """
-SELECT notification_id, purchase_id, customer_id, kind, subject, body, state, created_at, sent_at
+SELECT notification_id, purchase_id, order_id, customer_id, kind, occasion, subject, body, state, created_at, sent_at
 FROM notifications WHERE customer_id = $1 ORDER BY notification_id DESC LIMIT $2
 """
 
@@ -64,14 +85,32 @@ async def insert(notifications: Sequence[Notification], *, tx: Tx) -> frozenset[
     return frozenset(row["notification_id"] for row in inserted)
 
 
+async def insert_of_order(told: OrderNotification, *, tx: Tx) -> bool:
+    """Store what is told about a vehicle order; False when it was told before."""
+    tag = await tx.execute(
+        INSERT_ORDER_NOTIFICATION,
+        told.notification_id,
+        told.order_id,
+        told.customer_id,
+        told.notice.kind,
+        told.notice.occasion,
+        told.letter.subject,
+        told.letter.text,
+        told.state,
+        told.created_at,
+    )
+    return tag == "INSERT 0 1"
+
+
 async def mark(states: Sequence[tuple[UUID, MailState, datetime | None]], *, tx: Tx) -> None:
     """Record what became of queued mails: id, state, and when it was sent."""
     await tx.execute(MARK_NOTIFICATIONS, *zip(*states, strict=True))
 
 
-async def of_customer(customer_id: str, *, limit: int, tx: Tx) -> list[Notification]:
+async def of_customer(customer_id: str, *, limit: int, tx: Tx) -> list[Notification | OrderNotification]:
     """What a customer was told, newest first."""
-    return [_notification(row) for row in await tx.fetch(LIST_NOTIFICATIONS, customer_id, limit)]
+    rows = await tx.fetch(LIST_NOTIFICATIONS, customer_id, limit)
+    return [_notification(row) if row["order_id"] is None else _of_order(row) for row in rows]
 
 
 def _row(notification: Notification) -> tuple[object, ...]:
@@ -93,6 +132,19 @@ def _notification(row: Record) -> Notification:
         purchase_id=row["purchase_id"],
         customer_id=row["customer_id"],
         kind=NoticeKind(row["kind"]),
+        letter=Letter(row["subject"], row["body"]),
+        state=MailState(row["state"]),
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+    )
+
+
+def _of_order(row: Record) -> OrderNotification:
+    return OrderNotification(
+        notification_id=row["notification_id"],
+        order_id=row["order_id"],
+        customer_id=row["customer_id"],
+        notice=OrderNotice(OrderNoticeKind(row["kind"]), row["occasion"]),
         letter=Letter(row["subject"], row["body"]),
         state=MailState(row["state"]),
         created_at=row["created_at"],
