@@ -6,7 +6,7 @@ typed := $(wildcard contracts chassis services deploy tests bench requirements)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Make .venv with everything that is needed (quick when nothing has changed)
@@ -27,6 +27,10 @@ down: setup ## Stop what `make up` started
 .PHONY: test
 test: setup ## Run every test; ARGS="-k invoice -x" reaches pytest
 	@$(python) -m pytest $(ARGS)
+
+.PHONY: test-gateway
+test-gateway: setup ## The payment gateways alone: the contract suite on every target, and the matrix of faults
+	@$(python) -m pytest services/payments/tests/gateway tests/contract/test_settlement_feed_of_stripe.py $(ARGS)
 
 .PHONY: check
 check: setup lint types test ## Format, lint, import rules, strict types, tests: what a change must pass

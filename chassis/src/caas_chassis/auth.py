@@ -8,6 +8,7 @@ import httpx
 import jwt
 import structlog
 
+from caas_chassis.cards import holds_card_data
 from caas_chassis.errors import Problem
 
 ALGORITHMS: Final = ("ES256", "RS256", "EdDSA")
@@ -91,6 +92,8 @@ class TokenVerifier:
             raise Unauthenticated(f"the token is not accepted: {type(error).__name__}") from None
         roles = claims.get("roles", [])
         given = frozenset(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else frozenset()
+        if holds_card_data(str(claims["sub"])):  # It would be kept as the actor of what the caller does (GW-6).
+            raise Unauthenticated("the token's subject is not accepted")
         return Principal(str(claims["sub"]), given & ROLES)
 
     async def close(self) -> None:

@@ -1,29 +1,63 @@
-"""Finds card numbers in input, so that they are refused at the door without being echoed (GW-6).
+"""Guards what comes in as bytes, and what is logged, against card data (GW-6).
 
-A card number is 13 to 19 digits, possibly grouped by spaces or dashes, that begins like an issuer's range
-and satisfies the Luhn checksum. Length alone would refuse harmless references.
+Invariant: what `holds_card_data_in` lets through shows no card data to any reader, however digits may be escaped.
 """
 
 import re
 from typing import Final
+from urllib.parse import unquote_plus
 
-_CANDIDATE: Final = re.compile(r"(?<![0-9A-Za-z-])(?:\d[ -]?){12,18}\d(?![0-9A-Za-z])")
-_ISSUERS: Final = re.compile(
-    r"^(?:4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:2[2-9]|[3-6]\d|7[01])\d{13}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
-    r"|6(?:011|5\d\d|4[4-9]\d)\d{12,15}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}|(?:50|5[6-9]|6\d)\d{10,17})$"
-)
+import structlog
 
+from caas_contracts.cards import REMOVED, holds_card_data, redact_card_data
 
-def holds_card_number(text: str) -> bool:
-    """Whether the text contains what looks like a card number."""
-    return any(_is_card_number(match.group()) for match in _CANDIDATE.finditer(text))
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})|&#(\d{2,4});")
+_ENOUGH_TO_LOOK_AT: Final = 7
 
 
-def _is_card_number(candidate: str) -> bool:
-    digits = re.sub(r"[ -]", "", candidate)
-    return bool(_ISSUERS.match(digits)) and _satisfies_luhn(digits)
+def holds_card_data_in(raw: bytes) -> bool:
+    """Whether bytes hold card data for a reader of text, of JSON (escapes), of URLs (percent signs) or of UTF-16."""
+    if len(raw) < _ENOUGH_TO_LOOK_AT:
+        return False
+    text = raw.decode(errors="replace")
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+    if "\\u" in text or "&#" in text:
+        text = _ESCAPED.sub(_unescaped, text)
+    return holds_card_data(text) or ("%" in text and holds_card_data(unquote_plus(text))) or _holds_spaced(text)
 
 
-def _satisfies_luhn(digits: str) -> bool:
-    doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits))]
-    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+def _holds_spaced(text: str) -> bool:
+    """In forms and query strings a plus sign is a space."""
+    return "+" in text and holds_card_data(text.replace("+", " "))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = int(found[1], 16) if found[1] else int(found[2])
+    return chr(code) if not 0xD800 <= code <= 0xDFFF else " "
+
+
+def redact_logged(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """A structlog processor that leaves no card data in any text of an event."""
+    return {name: redact_values(value) for name, value in event.items()}
+
+
+def redact_values(value: object) -> object:
+    """The value with every text in it redacted; whatever has another form becomes text when it holds card data."""
+    match value:
+        case str():
+            return redact_card_data(value)
+        case bytes():
+            return REMOVED.encode() if holds_card_data_in(value) else value
+        case dict():
+            return {redact_values(name): redact_values(inner) for name, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [redact_values(inner) for inner in value]
+        case _:
+            text = str(value)
+            return redact_card_data(text) if holds_card_data(text) else value
+
+
+__all__ = ["REMOVED", "holds_card_data", "holds_card_data_in", "redact_card_data", "redact_logged", "redact_values"]

@@ -52,12 +52,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Done[P: BaseModel, R]:
-    """A call that ended with a foreseen result."""
+    """A call that ended with a foreseen result. `runs` above 1: it may have been made before, without a record."""
 
     key: str
     payload: P
     result: R
     cause: Cause
+    runs: int = 1
 
 
 class RecordOutcomes[P: BaseModel, R](Protocol):
@@ -163,7 +164,7 @@ class EffectWorker(PeriodicLoop):
         crash_point("effect.before_call", (self._effect.name,))
         result = await asyncio.wait_for(self._effect.call(payload), self._effect.timeout_s)
         crash_point("effect.after_call", (self._effect.name,))
-        return Done(running.key, payload, result, running.cause)
+        return Done(running.key, payload, result, running.cause, running.attempts)
 
     async def _extend_leases(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -7,6 +7,8 @@ from typing import Final
 
 import structlog
 
+from caas_chassis.cards import redact_card_data, redact_logged
+
 # Without local variables: they hold message bodies, tokens and names.
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -22,6 +24,7 @@ def configure_logging(service: str, level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _TRACEBACKS,
+            redact_logged,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -40,4 +43,4 @@ class _JsonFormatter(logging.Formatter):
         said = {"level": record.levelname.lower(), "logger": record.name, "event": record.getMessage()}
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
-        return json.dumps(said)
+        return redact_card_data(json.dumps(said, ensure_ascii=False))

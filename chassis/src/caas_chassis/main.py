@@ -61,6 +61,7 @@ def _serve(app: FastAPI, settings: ServiceSettings) -> None:
         port=settings.http_port,
         log_level="warning",
         access_log=False,
+        log_config=None,  # As all other logs: one JSON object a line, without card data.
         timeout_graceful_shutdown=20,
         h11_max_incomplete_event_size=64 * 1024,
     )

@@ -2,10 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
+from caas_chassis.cards import REMOVED, holds_card_data_in
 from caas_chassis.cause import Cause, child_traceparent
 from caas_contracts import Envelope, InvalidEnvelope, InvalidMessage, Message, decode, read_envelope
+
+CARD_DATA: Final = "card data was sent; it is not accepted and was not kept (GW-6)"
 
 type Stream = tuple[str, str, str]
 """(producing service, topic, key)."""
@@ -58,7 +62,31 @@ class Decoded:
 
 
 def decode_record(record: RawRecord) -> Decoded:
-    """Never raises: what cannot be read is said in `problem`, without echoing the input."""
+    """Never raises: what cannot be read is said in `problem`, without echoing the input.
+
+    A record with card data comes back without it, wherever it stood, and is invalid (GW-6): nothing that is kept,
+    logged or copied is made of the record that came in.
+    """
+    if _holds_card_data_around(record):
+        return Decoded(_without_context(record), None, None, CARD_DATA)
+    if holds_card_data_in(record.value):
+        clean = replace(record, value=REMOVED.encode())
+        return replace(_decode(clean), message=None, problem=CARD_DATA)
+    return _decode(record)
+
+
+def _holds_card_data_around(record: RawRecord) -> bool:
+    """Whether the key, or a header's name or value, holds card data."""
+    context = [record.key or b"", *(name.encode() for name, _ in record.headers), *(text for _, text in record.headers)]
+    return holds_card_data_in(b"\n".join(context))
+
+
+def _without_context(record: RawRecord) -> RawRecord:
+    """The record without key, headers and body: what was said about it cannot be told from the card data."""
+    return replace(record, key=None, headers=(), value=REMOVED.encode())
+
+
+def _decode(record: RawRecord) -> Decoded:
     try:
         envelope, body = read_envelope(record.headers, record.value)
     except InvalidEnvelope as error:

@@ -18,7 +18,7 @@ class Service:
     """`migrations` is the import name of the package with the service's SQL files.
 
     The topics that are read follow from the handlers; the service's own command topic is always among
-    them, because consumers ask there for lost messages.
+    them, because consumers ask there for lost messages. `details` are said beside readiness and decide nothing.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Service:
     effects: Sequence[Effect[Any, Any]] = ()
     timers: Mapping[str, TimerHandler] = field(default_factory=dict)
     loops: Sequence[Callable[[OpenTransaction], Loop]] = ()
+    details: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[Topic, ...]:

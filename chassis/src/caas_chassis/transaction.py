@@ -15,6 +15,7 @@ from asyncpg import Record
 from pydantic import BaseModel
 
 from caas_chassis import outbox
+from caas_chassis.cards import redact_card_data
 from caas_chassis.cause import Cause
 from caas_chassis.database import Connection
 from caas_contracts import Message, Topic
@@ -125,8 +126,9 @@ class Tx:
 
     def alert(self, kind: AlertKind, subject: str, detail: str, *, cause: Cause | None = None) -> None:
         """Have operations look at something (NOT-2). `detail` says what to do; it holds nothing secret."""
-        named = _NO_CODE.sub("_", subject)[:64] or "unknown"
-        alert = AlertRaised(service=self.service, kind=kind, subject=named, detail=detail[:2000], raised_at=self.now)
+        named = _NO_CODE.sub("_", redact_card_data(subject))[:64] or "unknown"
+        words = redact_card_data(detail)[:2000]
+        alert = AlertRaised(service=self.service, kind=kind, subject=named, detail=words, raised_at=self.now)
         self.publish(alert, cause=cause)
 
     @asynccontextmanager

@@ -1,11 +1,9 @@
 """The HTTP side of every service: problem details, authentication, limits, health, metrics, parked messages."""
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from urllib.parse import unquote_plus
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
@@ -17,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from caas_chassis.auth import Forbidden, Principal, TokenVerifier
-from caas_chassis.cards import holds_card_number
+from caas_chassis.cards import holds_card_data_in
 from caas_chassis.cause import Cause, child_traceparent, new_traceparent
 from caas_chassis.database import TRANSIENT
 from caas_chassis.errors import Problem
@@ -27,7 +25,6 @@ from caas_chassis.runtime import Runtime
 
 MAX_BODY_BYTES: Final = 64 * 1024
 PROBLEM_JSON: Final = "application/problem+json"
-_ESCAPED_DIGIT: Final = re.compile(r"\\u003([0-9])")
 
 _log = structlog.get_logger(__name__)
 
@@ -120,11 +117,10 @@ def refusal(problem: Problem) -> Answer:
 
 
 def objection_to(*parts: bytes) -> Problem | None:
-    """What stands against input before anything reads it: a card number (GW-6), or a NUL, which no column can hold."""
-    text = " ".join(_text(part) for part in parts)
-    if holds_card_number(text):
+    """What stands against input before anything reads it: card data (GW-6), or a NUL, which no column can hold."""
+    if any(holds_card_data_in(part) for part in parts):
         return CardNumberRefused("send the gateway's token instead")
-    if "\x00" in text or "\\u0000" in text:
+    if any(b"\x00" in part or b"\\u0000" in part or b"%00" in part for part in parts):
         return InvalidRequest("the NUL character is not accepted")
     return None
 
@@ -149,7 +145,7 @@ class PayloadTooLarge(Problem):
 
 
 class CardNumberRefused(Problem):
-    """Something that looks like a card number came in (GW-6). It is neither stored nor echoed."""
+    """Card data came in: a number, a security code or a magnetic track (GW-6). It is neither stored nor echoed."""
 
     status = 400
     code = "card_number_refused"
@@ -187,6 +183,7 @@ def _health_router(runtime: Runtime) -> APIRouter:
         body = {
             "status": "ready" if ok else "not_ready",
             "checks": checks,
+            "details": {name: say() for name, say in runtime.service.details.items()},
             "consumer_failure": runtime.consumer.failure,
         }
         return JSONResponse(body, 200 if ok else 503)
@@ -265,7 +262,9 @@ class _Guard:
         body = await _read(receive) if scope["method"] in ("POST", "PUT", "PATCH", "DELETE") else b""
         if body is None:
             return await _refuse(PayloadTooLarge(f"at most {MAX_BODY_BYTES} bytes are accepted"), scope, receive, send)
-        objection = objection_to(scope["path"].encode(), scope.get("query_string", b""), body)
+        headers = b"\n".join(part for header in scope["headers"] for part in header)
+        path = scope["path"].encode(errors="replace")
+        objection = objection_to(path, scope.get("query_string", b""), headers, body)
         if objection is not None:
             return await _refuse(objection, scope, receive, send)
         replayed = _Replay(body, receive)
@@ -297,12 +296,6 @@ async def _read(receive: Receive) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return b"".join(chunks)
-
-
-def _text(raw: bytes) -> str:
-    """As a reader will see it: with the digits that JSON and URLs allow to be written in other ways."""
-    written = _ESCAPED_DIGIT.sub(lambda found: found.group(1), raw.decode(errors="replace"))
-    return unquote_plus(written)
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

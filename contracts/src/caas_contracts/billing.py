@@ -5,11 +5,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import UUID, Code, Instant, Message, Part
+from caas_contracts.message import UUID, Code, Instant, Message, NoCardData, Part
 from caas_contracts.money import Money
 from caas_contracts.topics import BILLING_EVENTS
 
-DocumentNumber = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9-]+$")]
+DocumentNumber = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Z0-9-]+$"), NoCardData]
 
 
 class InvoiceKind(StrEnum):
@@ -48,7 +48,7 @@ class InvoiceIssued(Message):
         default_factory=list, description="what the reservation's invoice charged already, taken off (final only)"
     )
     issued_at: Instant
-    document_url: Annotated[str, Field(max_length=300, description="path at billing's HTTP API")]
+    document_url: Annotated[str, Field(max_length=300, description="path at billing's HTTP API"), NoCardData]
 
 
 class CreditNoteIssued(Message):
@@ -71,7 +71,7 @@ class CreditNoteIssued(Message):
     total: Money
     reason: Code
     issued_at: Instant
-    document_url: Annotated[str, Field(max_length=300)]
+    document_url: Annotated[str, Field(max_length=300), NoCardData]
 
 
 MESSAGES: tuple[type[Message], ...] = (InvoiceIssued, CreditNoteIssued)

@@ -132,6 +132,7 @@ _PAYMENTS: Final[Mapping[type[Message], list[Example]]] = {
             "settled_on": "2026-11-24",
         }
     ],
+    payments.QueryPaymentStatus: [{"payment_id": _PAYMENT, "query_id": _OTHER, "requested_at": _AT}],
     payments.PaymentInitiated: [{**_PAYMENT_EVENT, "rating": "medium"}],
     payments.PaymentAuthorized: [
         {
@@ -170,6 +171,17 @@ _PAYMENTS: Final[Mapping[type[Message], list[Example]]] = {
     ],
     payments.PaymentRefunded: [
         {**_PAYMENT_EVENT, "refund_id": _REFUND, "refunded": _PRICE, "refunded_total": _PRICE, "reason": "goodwill"}
+    ],
+    payments.PaymentStatusReported: [
+        {
+            **_SALE_EVENT,
+            "query_id": _OTHER,
+            "status": "SETTLED",
+            "being_confirmed": False,
+            "captured": _PRICE,
+            "settled": _PRICE,
+            "refunded": {"amount_minor": 0, "currency": "EUR"},
+        }
     ],
     payments.ChargebackReceived: [
         {**_PAYMENT_EVENT, "chargeback_id": "cb_1", "disputed": _PRICE, "reason": "not recognised by the holder"}

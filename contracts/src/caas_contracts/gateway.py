@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import Code, Instant, Message
+from caas_contracts.message import Code, Instant, Message, NoCardData
 from caas_contracts.topics import GATEWAY_WEBHOOKS
 
 
@@ -15,11 +15,11 @@ class GatewayWebhookReceived(Message):
     TOPIC: ClassVar = GATEWAY_WEBHOOKS
     KEY: ClassVar[str] = "transaction_id"
 
-    webhook_id: Annotated[str, Field(min_length=1, max_length=200)]
+    webhook_id: Annotated[str, Field(min_length=1, max_length=200), NoCardData]
     event_type: Code
     transaction_id: Code
-    reference: Annotated[str, Field(max_length=200)]
-    body: Annotated[str, Field(max_length=65_536, description="the verified JSON text as it arrived")]
+    reference: Annotated[str, Field(max_length=200), NoCardData]
+    body: Annotated[str, Field(max_length=65_536, description="the verified JSON text as it arrived"), NoCardData]
     received_at: Instant
 
 

@@ -3,16 +3,19 @@
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from caas_contracts.cards import refuse_card_data
 from caas_contracts.topics import Topic
 
-Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+NoCardData = AfterValidator(refuse_card_data)
+"""What every field of text has beside its own limits (GW-6)."""
+Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$"), NoCardData]
 """A short machine-readable word: a service code, a reason code, a vehicle id."""
-Text = Annotated[str, Field(max_length=2000)]
+Text = Annotated[str, Field(max_length=2000), NoCardData]
 """Words for people, at most 2,000 characters."""
-Token = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z][A-Za-z0-9._:-]*$")]
-"""A gateway's token for a payment method. It starts with a letter: no card number can pass (GW-6)."""
+Token = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z][A-Za-z0-9._:-]*$"), NoCardData]
+"""A gateway's token for a payment method. It starts with a letter and holds no card number (GW-6)."""
 Instant = AwareDatetime
 """An instant with its UTC offset; services publish UTC."""
 
@@ -50,4 +53,4 @@ class Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
-__all__ = ["MAX_MESSAGE_BYTES", "UUID", "Code", "Instant", "Message", "Part", "Text", "Token"]
+__all__ = ["MAX_MESSAGE_BYTES", "UUID", "Code", "Instant", "Message", "NoCardData", "Part", "Text", "Token"]

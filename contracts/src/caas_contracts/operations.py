@@ -24,6 +24,7 @@ class AlertKind(StrEnum):
     SETTLEMENT_FAILED = "settlement_failed"
     LATE_PAYMENT = "late_payment"
     PARTNER_REFUSED = "partner_refused"
+    GATEWAY_UNREACHABLE = "gateway_unreachable"
 
 
 class AlertRaised(Message):

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import UUID, Code, Instant, Message, Token
+from caas_contracts.message import UUID, Code, Instant, Message, NoCardData, Token
 from caas_contracts.money import Money
 from caas_contracts.topics import ORDERS_COMMANDS, ORDERS_EVENTS
 
@@ -74,10 +74,10 @@ class PurchasePlaced(PurchaseEvent):
     kind: PurchaseKind
     duration_days: int | None = None
     vat_rate_bp: Annotated[int, Field(ge=0, le=10_000, description="2100 is 21 %; the price includes it")]
-    service_name: Annotated[str, Field(max_length=200)]
-    customer_name: Annotated[str, Field(max_length=200)]
-    customer_email: Annotated[str, Field(max_length=320)]
-    customer_tax_id: Annotated[str, Field(max_length=20, description="NIF or VAT number")] | None = None
+    service_name: Annotated[str, Field(max_length=200), NoCardData]
+    customer_name: Annotated[str, Field(max_length=200), NoCardData]
+    customer_email: Annotated[str, Field(max_length=320), NoCardData]
+    customer_tax_id: Annotated[str, Field(max_length=20, description="NIF or VAT number"), NoCardData] | None = None
     customer_language: Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1")] = "es"
     payment_id: UUID
     activation_id: UUID
@@ -136,7 +136,9 @@ class VehicleRegistered(Message):
     customer_id: Code
     model: Code
     equipment: list[Code]
-    public_key: Annotated[str, Field(min_length=40, max_length=60, description="base64 of the raw 32 bytes")]
+    public_key: Annotated[
+        str, Field(min_length=40, max_length=60, description="base64 of the raw 32 bytes"), NoCardData
+    ]
     occurred_at: Instant
 
 

@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import UUID, Code, Instant, Message, Part
+from caas_contracts.message import UUID, Code, Instant, Message, NoCardData, Part
 from caas_contracts.payments import VoidGround
 from caas_contracts.topics import OTA_COMMANDS, OTA_EVENTS
 
-ConfigurationValue = str | int | bool
+ConfigurationValue = Annotated[str, NoCardData] | int | bool
 
 
 class ActivateService(Message):
@@ -60,10 +60,10 @@ class ActivationEvidence(Part):
     """The vehicle's own signed acknowledgement, as verified by ota with the vehicle's registered key."""
 
     command_id: UUID
-    nonce: Annotated[str, Field(min_length=8, max_length=64)]
+    nonce: Annotated[str, Field(min_length=8, max_length=64), NoCardData]
     counter: Annotated[int, Field(ge=1)]
     applied_at: Instant
-    signature: Annotated[str, Field(min_length=40, max_length=128, description="base64 Ed25519")]
+    signature: Annotated[str, Field(min_length=40, max_length=128, description="base64 Ed25519"), NoCardData]
 
 
 class ActivationAttempt(Part):

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from caas_contracts.message import UUID, Code, Instant, Message, Part, Text, Token
+from caas_contracts.message import UUID, Code, Instant, Message, NoCardData, Part, Text, Token
 from caas_contracts.money import Money
 from caas_contracts.topics import PAYMENTS_COMMANDS, PAYMENTS_EVENTS
 
@@ -73,7 +73,7 @@ class AuthorizePayment(Message):
     KEY: ClassVar[str] = "payment_id"
 
     payment_id: UUID
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200), NoCardData]
     purpose: Literal[PaymentPurpose.SERVICE]
     customer_id: Code
     subject_id: UUID = Field(description="the purchase that is paid")
@@ -96,7 +96,7 @@ class ChargePayment(Message):
     KEY: ClassVar[str] = "payment_id"
 
     payment_id: UUID
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)]
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=200), NoCardData]
     purpose: SoldPurpose
     customer_id: Code
     subject_id: UUID = Field(description="the order or invoice that is paid")
@@ -146,6 +146,18 @@ class RecordSettlement(Message):
     gross: Money
     fee: Money
     settled_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class QueryPaymentStatus(Message):
+    """Say where a payment stands, as far as the gateway has said: answered by PaymentStatusReported (PAY-6)."""
+
+    TYPE: ClassVar[str] = "caas.payments.QueryPaymentStatus.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    query_id: UUID = Field(description="comes back in the answer")
+    requested_at: Instant
 
 
 class PaymentEvent(Message):
@@ -284,12 +296,30 @@ class ChargebackReceived(PaymentEvent):
     reason: Text
 
 
+class PaymentStatusReported(PaymentEvent):
+    """The answer to QueryPaymentStatus; it is no news about the payment.
+
+    `status` is one of PAY-1: readers know that others may come. While `being_confirmed` the gateway has not said
+    what became of an operation, and nobody may guess it (GW-4).
+    """
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentStatusReported.v1"
+
+    query_id: UUID
+    status: Code
+    being_confirmed: bool
+    captured: Money
+    settled: Money
+    refunded: Money
+
+
 MESSAGES: tuple[type[Message], ...] = (
     AuthorizePayment,
     ChargePayment,
     CancelPayment,
     RefundPayment,
     RecordSettlement,
+    QueryPaymentStatus,
     PaymentInitiated,
     PaymentAuthorized,
     PaymentConfirmed,
@@ -302,4 +332,5 @@ MESSAGES: tuple[type[Message], ...] = (
     PaymentSettlementFailed,
     PaymentRefunded,
     ChargebackReceived,
+    PaymentStatusReported,
 )

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import UUID, Code, Instant, Message, Text
+from caas_contracts.message import UUID, Code, Instant, Message, NoCardData, Text
 from caas_contracts.money import Money
 from caas_contracts.topics import RECONCILIATION_EVENTS
 
@@ -50,7 +50,7 @@ class DiscrepancyResolved(Message):
 
     case_id: UUID
     resolution: Code
-    resolved_by: Annotated[str, Field(max_length=200)]
+    resolved_by: Annotated[str, Field(max_length=200), NoCardData]
     reason: Text
     resolved_at: Instant
 

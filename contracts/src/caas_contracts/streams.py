@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import Instant, Message, Part
+from caas_contracts.message import Instant, Message, NoCardData, Part
 from caas_contracts.topics import (
     BILLING_COMMANDS,
     ORDERS_COMMANDS,
@@ -32,10 +32,10 @@ class ResendStream(Message):
     TYPE: ClassVar[str] = "caas.streams.ResendStream.v1"
     KEY: ClassVar[str] = "stream_key"
 
-    producer: Annotated[str, Field(max_length=64)]
-    consumer: Annotated[str, Field(max_length=64)]
-    stream_topic: Annotated[str, Field(max_length=249)]
-    stream_key: Annotated[str, Field(max_length=255)]
+    producer: Annotated[str, Field(max_length=64), NoCardData]
+    consumer: Annotated[str, Field(max_length=64), NoCardData]
+    stream_topic: Annotated[str, Field(max_length=249), NoCardData]
+    stream_key: Annotated[str, Field(max_length=255), NoCardData]
     from_sequence: Annotated[int, Field(ge=1)]
     to_sequence: Annotated[int, Field(ge=1)] | None = None
 
@@ -46,16 +46,16 @@ class ResendTopic(Message):
     TYPE: ClassVar[str] = "caas.streams.ResendTopic.v1"
     KEY: ClassVar[str] = "stream_topic"
 
-    producer: Annotated[str, Field(max_length=64)]
-    consumer: Annotated[str, Field(max_length=64)]
-    stream_topic: Annotated[str, Field(max_length=249)]
+    producer: Annotated[str, Field(max_length=64), NoCardData]
+    consumer: Annotated[str, Field(max_length=64), NoCardData]
+    stream_topic: Annotated[str, Field(max_length=249), NoCardData]
     since: Instant
 
 
 class StreamPosition(Part):
     """The newest sequence number of one stream."""
 
-    key: Annotated[str, Field(max_length=255)]
+    key: Annotated[str, Field(max_length=255), NoCardData]
     sequence: Annotated[int, Field(ge=1)]
 
 
@@ -69,8 +69,8 @@ class StreamWatermark(Message):
     TYPE: ClassVar[str] = "caas.streams.StreamWatermark.v1"
     KEY: ClassVar[str] = "stream_topic"
 
-    producer: Annotated[str, Field(max_length=64)]
-    stream_topic: Annotated[str, Field(max_length=249)]
+    producer: Annotated[str, Field(max_length=64), NoCardData]
+    stream_topic: Annotated[str, Field(max_length=249), NoCardData]
     positions: Annotated[list[StreamPosition], Field(max_length=1000)]
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from caas_chassis.clock import MovableClock
 from caas_chassis.logs import configure_logging
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.plugin import MakeDatabase
@@ -40,5 +41,6 @@ def rules() -> Rules:
 async def payments(make_database: MakeDatabase, gateway: InProcessGateway, rules: Rules) -> AsyncIterator[Harness]:
     """Payments on a fresh database."""
     url = await make_database("payments", migrate)
-    async with Harness(service_of(rules, gateway), url) as harness:
+    clock = MovableClock()
+    async with Harness(service_of(rules, gateway, clock=clock), url, clock) as harness:
         yield harness

@@ -1,6 +1,6 @@
 """A payment gateway in the test's process: honest books, and faults that the test scripts.
 
-It stands in for the partner only; tests/test_gateway_contract.py holds it to what the real client answers.
+It stands in for the partner only; tests/gateway/test_contract.py holds it to what the real client answers.
 """
 
 from collections import defaultdict, deque

@@ -31,10 +31,10 @@ _SELECT_PARKED = "SELECT * FROM chassis.parked WHERE state IN ('retrying', 'park
 
 
 class Harness:
-    """One service on one database. Migrates it when it is opened."""
+    """One service on one database. Migrates it when it is opened. `clock` is for services that are built with one."""
 
-    def __init__(self, service: Service, database_url: str) -> None:
-        self.clock = MovableClock()
+    def __init__(self, service: Service, database_url: str, clock: MovableClock | None = None) -> None:
+        self.clock = clock or MovableClock()
         self.runtime = Runtime(service, ServiceSettings(database_url=database_url), self.clock)
         self._sequences: dict[tuple[str, str, str], int] = {}
         self._sent: dict[int, RawRecord] = {}

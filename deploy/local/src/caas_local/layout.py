@@ -9,15 +9,17 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from caas_chassis.embedded.ports import free_port, is_free
 
 SERVICES: Final = ("payments", "orders", "ota", "billing", "reconciliation")
-PARTNERS: Final = ("gateway", "vehicles", "vss", "mail", "identity")
+SUPPLIERS: Final = ("factory", "registration", "transport")
+PARTNERS: Final = ("gateway", "vehicles", "vss", "mail", "identity", *SUPPLIERS)
 _FIXED: Final = {
     "payments": 8101, "orders": 8102, "ota": 8103, "billing": 8104, "reconciliation": 8105,
-    "gateway": 8201, "vehicles": 8202, "vss": 8203, "mail": 8204, "identity": 8205, "mqtt": 8883, "smtp": 8025,
+    "gateway": 8201, "vehicles": 8202, "vss": 8203, "mail": 8204, "identity": 8205,
+    "factory": 8206, "registration": 8207, "transport": 8208, "mqtt": 8883, "smtp": 8025,
 }  # fmt: skip
 
 
@@ -37,18 +39,14 @@ class Layout:
         With `fixed_ports` the documented ports are used where they are free, else any.
         """
         file = state_dir / "layout.json"
-        if file.exists():
-            stored = json.loads(file.read_text())
-            return cls(state_dir, stored["ports"], stored["api_key"], stored["webhook_secret"])
+        stored: dict[str, Any] = json.loads(file.read_text()) if file.exists() else _new_secrets()
+        known: dict[str, int] = stored.get("ports", {})
+        if known.keys() >= _FIXED.keys():
+            return cls(state_dir, **stored)
+        # What was added to the platform since the layout was made gets a port beside those that are remembered.
+        layout = cls(state_dir, **{**stored, "ports": _choose_ports(known, fixed=fixed_ports)})
         state_dir.mkdir(parents=True, exist_ok=True)
-        layout = cls(
-            state_dir,
-            _choose_ports(fixed=fixed_ports),
-            f"dev-{secrets.token_hex(12)}",
-            f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
-        )
-        stored = {name: value for name, value in asdict(layout).items() if name != "state_dir"}
-        file.write_text(json.dumps(stored, indent=2))
+        file.write_text(json.dumps({name: value for name, value in asdict(layout).items() if name != "state_dir"}))
         file.chmod(0o600)
         return layout
 
@@ -73,9 +71,18 @@ def cache_dir() -> Path:
     return Path(os.environ.get("CAAS_CACHE_DIR", ".local/cache")).absolute()
 
 
-def _choose_ports(*, fixed: bool) -> dict[str, int]:
-    chosen: dict[str, int] = {}
+def _new_secrets() -> dict[str, Any]:
+    return {
+        "api_key": f"dev-{secrets.token_hex(12)}",
+        "webhook_secret": f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
+    }
+
+
+def _choose_ports(known: dict[str, int], *, fixed: bool) -> dict[str, int]:
+    chosen = dict(known)
     for name, wanted in _FIXED.items():
+        if name in known:
+            continue
         port = wanted if fixed and is_free(wanted) else free_port()
         while port in chosen.values():
             port = free_port()

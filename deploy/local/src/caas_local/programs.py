@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from caas_local.layout import SERVICES, Layout
+from caas_local.layout import SERVICES, SUPPLIERS, Layout
 
 RETRY_DELAYS_OTA_S: Final = "[0.5, 1, 2]"
 """The default of 5, 15 and 45 s would make every demonstration of a silent car take a minute."""
@@ -23,7 +23,7 @@ class Program:
 
 
 def partner_programs(layout: Layout) -> list[Program]:
-    """The sandbox: gateway, vehicles with their MQTT broker, maintenance system, mail, identity provider."""
+    """The sandbox: gateway, vehicles with their MQTT broker, maintenance system, mail, identity, suppliers."""
     webhook_url = f"{layout.url('payments')}/webhooks/gateway"
     arguments: dict[str, list[str]] = {
         "identity": ["--issuer", layout.url("identity")],
@@ -34,6 +34,11 @@ def partner_programs(layout: Layout) -> list[Program]:
             "--api-key", layout.api_key, "--webhook-url", webhook_url, "--webhook-secret", layout.webhook_secret,
         ],
     }  # fmt: skip
+    for name in SUPPLIERS:
+        supplier_url = f"{layout.url('orders')}/webhooks/{name}"
+        arguments[name] = [
+            "--api-key", layout.api_key, "--webhook-url", supplier_url, "--webhook-secret", layout.webhook_secret,
+        ]  # fmt: skip
     return [_partner(layout, name, extra) for name, extra in arguments.items()]
 
 
@@ -78,10 +83,21 @@ def _settings_of(layout: Layout, service: str) -> dict[str, str]:
         case "payments":
             return {**gateway, "WEBHOOK_SECRET": layout.webhook_secret}
         case "orders":
-            return {**smtp, "VSS_URL": layout.url("vss"), "VSS_API_KEY": layout.api_key, "VSS_TIMEOUT_S": "2"}
+            vss = {"VSS_URL": layout.url("vss"), "VSS_API_KEY": layout.api_key, "VSS_TIMEOUT_S": "2"}
+            return {**smtp, **vss, **_settings_of_suppliers(layout)}
         case "ota":
             return {"MQTT_PORT": str(layout.ports["mqtt"]), "RETRY_DELAYS_S": RETRY_DELAYS_OTA_S}
         case "billing":
             return smtp
         case _:
             return gateway
+
+
+def _settings_of_suppliers(layout: Layout) -> dict[str, str]:
+    settings = {"PARTNER_TIMEOUT_S": "5"}
+    for name in SUPPLIERS:
+        prefix = name.upper()
+        settings[f"{prefix}_URL"] = layout.url(name)
+        settings[f"{prefix}_API_KEY"] = layout.api_key
+        settings[f"{prefix}_WEBHOOK_SECRET"] = layout.webhook_secret
+    return settings

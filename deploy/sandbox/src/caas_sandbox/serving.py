@@ -19,7 +19,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # Long enough for a request that hangs on purpose to end, short enough for a test to wait for.
 SHUTDOWN_TIMEOUT_S = 4
 
+LOOPBACK = "127.0.0.1"
+
 type Loop = Callable[[], Awaitable[None]]
+type Ready = Callable[[], Awaitable[str]]
 
 
 def run_partner(app: FastAPI, port: int, *loops: Loop) -> None:
@@ -27,15 +30,24 @@ def run_partner(app: FastAPI, port: int, *loops: Loop) -> None:
 
     Prints `listening on http://127.0.0.1:<port>` when requests are answered.
     """
-    config = uvicorn.Config(
-        app,
-        http=_ClosableProtocol,
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-    )
-    asyncio.run(_serve(config, port, loops), loop_factory=config.get_loop_factory())
+    with bind(port) as listener:
+        asyncio.run(_serve_beside(app, listener, loops), loop_factory=_config(app).get_loop_factory())
+
+
+async def serve(app: FastAPI, listener: socket.socket, ready: Ready | None = None) -> None:
+    """Answers requests until SIGTERM or SIGINT, then returns normally.
+
+    `ready` is awaited once HTTP answers, and its text ends the printed line; what it raises ends the server.
+    """
+    await _Server(_config(app), ready).serve(sockets=[listener])
+
+
+def bind(port: int) -> socket.socket:
+    """A socket bound to `port` of the loopback address; 0 takes a free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((LOOPBACK, port))
+    return listener
 
 
 async def close_without_answer(scope: Scope, receive: Receive) -> None:
@@ -70,11 +82,16 @@ class _ClosableProtocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Announces itself, and ends with status 0 on SIGTERM instead of raising the signal again."""
 
+    def __init__(self, config: uvicorn.Config, ready: Ready | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
     @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        more = await self._ready() if self._ready else ""
         for listener in sockets or []:
-            print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+            print(f"listening on http://{LOOPBACK}:{listener.getsockname()[1]}{more}", flush=True)
 
     @override
     @contextlib.contextmanager
@@ -85,22 +102,25 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(config: uvicorn.Config, port: int, loops: tuple[Loop, ...]) -> None:
-    with _listener(port) as listener:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_forever(loop)) for loop in loops]
-            await _Server(config).serve(sockets=[listener])
-            for task in tasks:
-                task.cancel()
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_ClosableProtocol,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+    )
+
+
+async def _serve_beside(app: FastAPI, listener: socket.socket, loops: tuple[Loop, ...]) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_forever(loop)) for loop in loops]
+        await serve(app, listener)
+        for task in tasks:
+            task.cancel()
 
 
 async def _forever(loop: Loop) -> None:
     await loop()
     raise RuntimeError(f"background loop {loop!r} ended, but it must run as long as the process")
-
-
-def _listener(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    return listener

@@ -60,19 +60,21 @@ class OutgoingWebhooks:
         self._clock = clock
         self._enabled = enabled
 
-    def enqueue(self, kind: str, data: dict[str, object], *, hold_s: float = 0.0, repeats: int = 0) -> None:
-        """Adds a message of type `kind`; its `timestamp` is business time.
+    def enqueue(self, kind: str, data: dict[str, object], *, hold_s: float = 0.0, repeats: int = 0) -> str | None:
+        """Adds a message of type `kind` and returns its id; its `timestamp` is business time.
 
         It is not sent for `hold_s` seconds of real time, and then `repeats` times more than needed.
         """
         if not self._enabled:
-            return
+            return None
         body = json.dumps({"type": kind, "timestamp": rfc3339(self._clock.now()), "data": data})
         now_s = time.time()
+        webhook_id = f"msg_{uuid4().hex}"
         self._connection.execute(
             "INSERT INTO webhooks (id, body, created_s, next_attempt_s, repeats) VALUES (?, ?, ?, ?, ?)",
-            (f"msg_{uuid4().hex}", body, now_s, now_s + hold_s, repeats),
+            (webhook_id, body, now_s, now_s + hold_s, repeats),
         )
+        return webhook_id
 
     def to_send(self, limit: int) -> list[Webhook]:
         """The messages whose next attempt is due, the longest waiting first."""
@@ -83,7 +85,7 @@ class OutgoingWebhooks:
         )
         return [Webhook(**dict(row)) for row in rows]
 
-    def mark_delivered(self, webhook: Webhook) -> None:
+    async def mark_delivered(self, webhook: Webhook) -> None:
         """The receiver has it, though it may be sent again on purpose."""
         self._connection.execute(
             "UPDATE webhooks SET attempts = attempts + 1, repeats = max(repeats - 1, 0),"
@@ -145,7 +147,7 @@ class WebhookSender:
             _log.info("webhook %s was not delivered: %s", webhook.id, type(error).__name__)
             delivered = False
         if delivered:
-            self._queue.mark_delivered(webhook)
+            await self._queue.mark_delivered(webhook)
         else:
             self._queue.mark_failed(webhook)
         self._in_flight.discard(webhook.id)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from caas_chassis.answers import CLEAN_ANSWERS
 from caas_chassis.clock import BusinessClock
 from caas_chassis.effects import Effect
 from caas_chassis.main import run
@@ -15,6 +16,7 @@ from caas_chassis.service import Service
 from caas_chassis.web import create_app
 from caas_orders.domain.sales_policy import ForfeitOn, SalesPolicy
 from caas_orders.gateway import Mailer, MailOutcome, Maintenance, MaintenanceAnswer, MaintenanceQuestion, OutgoingMail
+from caas_orders.gateway.connecting import connect
 from caas_orders.gateway.mail import SmtpMailer, SmtpServer
 from caas_orders.gateway.supply import (
     FactoryAnswer,
@@ -53,7 +55,10 @@ def build(
     """The application. Partners that are given replace the ones over HTTP and SMTP (benchmarks, tests)."""
     policy = sales_policy(settings)
     service = orders_service(
-        maintenance or vss_client(settings), mailer or _smtp(settings), suppliers=suppliers, policy=policy
+        maintenance or vss_client(settings),
+        mailer or _smtp(settings),
+        suppliers=suppliers or connect(settings),
+        policy=policy,
     )
     runtime = Runtime(service, settings)
     return create_app(runtime, routers(runtime, policy))
@@ -122,6 +127,7 @@ def vss_client(settings: OrdersSettings) -> VssClient:
         timeout=httpx.Timeout(settings.vss_timeout_s),
         # One reconnection, for a connection that the VSS has closed while it idled.
         transport=httpx.AsyncHTTPTransport(retries=1, limits=httpx.Limits(max_connections=32)),
+        event_hooks=CLEAN_ANSWERS,
     )
     return VssClient(client, settings.vss_timeout_s)
 

@@ -257,3 +257,11 @@ class InvitationInvalid(Problem):
     status = 410
     code = "invitation_invalid"
     title = "This invitation cannot be used"
+
+
+class WebhookRefused(Problem):
+    """A partner's webhook is forged, stale or malformed; nothing changed. `detail` shows nothing of it."""
+
+    status = 400
+    code = "webhook_refused"
+    title = "The webhook was not accepted"

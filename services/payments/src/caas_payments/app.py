@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, assert_never
 
 import httpx
 from fastapi import FastAPI
 
+from caas_chassis.answers import CLEAN_ANSWERS
+from caas_chassis.clock import BusinessClock
 from caas_chassis.main import run
 from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
@@ -17,12 +21,16 @@ from caas_payments.domain.payment import Terms
 from caas_payments.domain.risk import POLICIES
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient, PaymentGateway
+from caas_payments.gateway.breaker import BreakingGateway
 from caas_payments.gateway.standard_webhooks import StandardWebhooks
 from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
 from caas_payments.gateway.webhooks import WebhookReader
+from caas_payments.handlers.circuit import CircuitAlarm
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
 from caas_payments.http.bridge import webhook_door
+from caas_payments.http.cases import cases_router
+from caas_payments.http.operating import operating_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
@@ -37,11 +45,21 @@ def main() -> None:
 def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> FastAPI:
     """The application; `gateway` takes the place of the HTTP client, for a partner in the same process."""
     partner = gateway or gateway_of(settings)
+    breaker = BreakingGateway(partner, settings.breaker_failures, settings.breaker_open_s)
+    clock = BusinessClock(settings.clock_file)
     rules = rules_of(settings)
     reader = reader_of(settings)
-    runtime = Runtime(service_of(rules, partner, settings.gateway_concurrency, reader), settings)
+    service = service_of(rules, breaker, settings.gateway_concurrency, reader, clock)
+    watched = replace(
+        service,
+        loops=[partial(CircuitAlarm, breaker)],
+        details={"gateway_circuit": lambda: breaker.state.value},
+    )
+    runtime = Runtime(watched, settings, clock)
     routers = [
         payments_router(runtime, rules),
+        operating_router(runtime, rules),
+        cases_router(runtime, rules),
         oversight_router(runtime),
         webhooks_router(runtime, rules, reader),
     ]
@@ -55,13 +73,15 @@ def service_of(
     gateway: PaymentGateway,
     gateway_concurrency: int = 100,
     reader: WebhookReader | None = None,
+    clock: BusinessClock | None = None,
 ) -> Service:
-    """Payments as the chassis runs it; `reader` says what the gateway's webhooks mean."""
+    """Payments as the chassis runs it; `reader` says what the gateway's webhooks mean, `clock` how old a key is."""
+    now = (clock or BusinessClock()).now
     return Service(
         name="payments",
         migrations="caas_payments.migrations",
         handlers=handlers_under(rules, reader or StandardWebhooks(())),
-        effects=[gateway_effect(gateway, rules, gateway_concurrency)],
+        effects=[gateway_effect(gateway, rules, gateway_concurrency, now)],
         timers=timers_under(rules),
     )
 
@@ -73,6 +93,10 @@ def rules_of(settings: PaymentsSettings) -> Rules:
         pending_poll=timedelta(seconds=settings.pending_poll_s),
         longest=timedelta(seconds=settings.longest_pause_s),
         first_look_up=timedelta(seconds=settings.first_look_up_s),
+        while_frozen=timedelta(seconds=settings.frozen_look_up_s),
+        key_life=timedelta(seconds=settings.key_life_s),
+        key_safety=timedelta(seconds=settings.key_safety_s),
+        believe_absence_after=timedelta(seconds=settings.believe_absence_after_s),
     )
     terms = Terms(
         retries=retries,
@@ -112,6 +136,7 @@ def http_client(settings: PaymentsSettings) -> httpx.AsyncClient:
         headers={"Authorization": f"Bearer {settings.gateway_api_key.get_secret_value()}"},
         timeout=httpx.Timeout(settings.gateway_timeout_s, connect=settings.gateway_connect_timeout_s),
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        event_hooks=CLEAN_ANSWERS,
     )
 
 

@@ -21,6 +21,22 @@ class VoidRefused(Problem):
     title = "This payment cannot be voided now"
 
 
+class IntentConflict(Problem):
+    """The idempotency key, or the activation, already has a payment with other content (PAY-7)."""
+
+    status = 409
+    code = "idempotency_conflict"
+    title = "This key has another payment"
+
+
+class SettlementRefused(Problem):
+    """The line contradicts what was captured, or what was recorded under its id."""
+
+    status = 409
+    code = "settlement_refused"
+    title = "This settlement cannot be recorded"
+
+
 class RefundRefused(Problem):
     """There is not that much captured money left to give back (PAY-8)."""
 
@@ -55,6 +71,30 @@ class WebhookTooLarge(Problem):
     status = 413
     code = "webhook_too_large"
     title = "The webhook is too large"
+
+
+class CaseNotFound(Problem):
+    """There is no such case."""
+
+    status = 404
+    code = "case_not_found"
+    title = "No such case"
+
+
+class CaseClosed(Problem):
+    """The truth was found, or somebody else ruled, before."""
+
+    status = 409
+    code = "case_closed"
+    title = "This case is closed"
+
+
+class ResolutionIncomplete(Problem):
+    """What is said to have happened at the gateway needs the gateway's name for it."""
+
+    status = 400
+    code = "resolution_incomplete"
+    title = "The resolution is not complete"
 
 
 class WebhookTooSlow(Problem):

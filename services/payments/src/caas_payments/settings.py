@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from caas_chassis.settings import ServiceSettings
@@ -17,7 +18,7 @@ class GatewayKind(StrEnum):
 
 
 class PaymentsSettings(ServiceSettings):
-    """`activation_margin_s` and `void_margin_s` are business time; see docs/architecture/payments.md."""
+    """The margins, `key_life_s`, `key_safety_s` and `believe_absence_after_s` are business time."""
 
     model_config = SettingsConfigDict(env_prefix="CAAS_PAYMENTS_", hide_input_in_errors=True, populate_by_name=True)
 
@@ -37,11 +38,27 @@ class PaymentsSettings(ServiceSettings):
     retry_jitter: float = Field(default=0.25, ge=0, le=1, description="at most this part is added to a pause")
     first_look_up_s: float = Field(default=1.0, gt=0, description="first pause between look-ups without an answer")
     longest_pause_s: float = Field(default=60.0, gt=0, description="cap of growing pauses (GW-4)")
+    key_life_s: int = Field(default=86_400, gt=0, description="how long the gateway remembers idempotency keys")
+    key_safety_s: int = Field(default=14_400, ge=0, description="how long before that the last call is made")
+    believe_absence_after_s: float = Field(
+        default=60.0, gt=0, description="since the last call, before 'not found' is believed (GW-4)"
+    )
+    frozen_look_up_s: float = Field(default=3_600.0, gt=0, description="how often a frozen payment is looked up")
+    breaker_failures: int = Field(default=20, ge=1, description="outages in a row that open the circuit")
+    breaker_open_s: float = Field(default=15.0, gt=0, description="how long an open circuit spares the gateway")
     pending_poll_s: float = Field(default=30.0, gt=0, description="how often a PENDING payment is looked up")
 
     activation_margin_s: int = Field(default=86_400, ge=0, description="activate_not_after before the hold's end")
     void_margin_s: int = Field(default=3_600, ge=0, description="clock margin between the deadline and the void")
     risk_policy_version: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _absence_outlasts_a_call(self) -> Self:
+        if self.believe_absence_after_s <= self.gateway_timeout_s:
+            raise ValueError("believe_absence_after_s has to be longer than gateway_timeout_s: a call may be under way")
+        if self.key_safety_s >= self.key_life_s:
+            raise ValueError("key_safety_s has to be shorter than key_life_s: no call could be made at all")
+        return self
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

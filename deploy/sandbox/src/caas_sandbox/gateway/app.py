@@ -15,13 +15,16 @@ from caas_sandbox.gateway.agenda import Agenda
 from caas_sandbox.gateway.books import Books
 from caas_sandbox.gateway.control import ControlApi
 from caas_sandbox.gateway.database import SCHEMA
-from caas_sandbox.gateway.http import GatewayApi
+from caas_sandbox.gateway.http import GatewayApi, Witness
 from caas_sandbox.gateway.operations import Operation
+from caas_sandbox.gateway.request_log import RequestLog
 from caas_sandbox.gateway.settings import Settings
 from caas_sandbox.gateway.store import Store
+from caas_sandbox.gateway.timings import Timings
+from caas_sandbox.gateway.webhooks import GatewayWebhooks
 from caas_sandbox.refusing import refuse_with_problems
 from caas_sandbox.serving import Loop
-from caas_sandbox.webhooks import OutgoingWebhooks, WebhookSender
+from caas_sandbox.webhooks import WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,14 @@ def build_gateway(settings: Settings) -> Gateway:
         settings.state_dir / "gateway.sqlite3", SCHEMA, idempotency.SCHEMA, outgoing.SCHEMA, fault_script.SCHEMA
     )
     clock = BusinessClock()
-    webhooks = OutgoingWebhooks(connection, clock, enabled=settings.webhook_url is not None)
+    timings, log = Timings(), RequestLog()
+    webhooks = GatewayWebhooks(connection, clock, timings, log, enabled=settings.webhook_url is not None)
     books = Books(connection, clock, webhooks, pending_s=settings.pending_s)
     agenda = Agenda(connection, clock, books, webhooks)
     script = FaultScript(connection, clock)
     http = FastAPI(title="Sandbox payment gateway")
-    http.include_router(GatewayApi(settings, books, agenda, script).router())
-    http.include_router(ControlApi(Store(connection), webhooks).router())
+    http.include_router(GatewayApi(settings, books, agenda, script, Witness(log, timings, webhooks)).router())
+    http.include_router(ControlApi(Store(connection), webhooks, timings, log).router())
     http.include_router(faults_router(script, clock, Operation, OF_REQUESTS))
     refuse_with_problems(http)
     loops: tuple[Loop, ...] = (agenda.run,)

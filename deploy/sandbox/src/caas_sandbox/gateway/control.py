@@ -5,25 +5,39 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from caas_sandbox.gateway.http import Cursor, Limit
+from caas_sandbox.gateway.request_log import RequestLog
+from caas_sandbox.gateway.requests import TimingRequest
 from caas_sandbox.gateway.store import Store
-from caas_sandbox.webhooks import OutgoingWebhooks
+from caas_sandbox.gateway.timings import Timings
+from caas_sandbox.gateway.webhooks import GatewayWebhooks
 
 type Currency = Annotated[str, Query(pattern=r"^[A-Z]{3}$")]
 
 
 class ControlApi:
-    """What tests and the demo read."""
+    """What tests and the demo read, and when webhooks come."""
 
-    def __init__(self, store: Store, webhooks: OutgoingWebhooks) -> None:
+    def __init__(self, store: Store, webhooks: GatewayWebhooks, timings: Timings, log: RequestLog) -> None:
+        self._timings = timings
+        self._log = log
         self._store = store
         self._webhooks = webhooks
 
     def router(self) -> APIRouter:
         """All routes."""
         router = APIRouter()
+        router.add_api_route("/sandbox/timings", self._set_timing, methods=["POST"], status_code=201)
+        router.add_api_route("/sandbox/requests", self._requests, methods=["GET"])
         router.add_api_route("/sandbox/books", self._books, methods=["GET"])
         router.add_api_route("/sandbox/books/transactions", self._transactions, methods=["GET"])
         return router
+
+    async def _set_timing(self, request: TimingRequest) -> dict[str, object]:
+        self._timings.script(request.reference, request.webhook, request.timing)
+        return request.model_dump(mode="json")
+
+    async def _requests(self, reference: str | None = None) -> dict[str, object]:
+        return {"requests": list(self._log.of(reference))}
 
     async def _books(self, currency: Currency | None = None) -> dict[str, object]:
         captures, most = self._store.capture_counts(currency)

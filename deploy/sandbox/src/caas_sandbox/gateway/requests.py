@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from caas_sandbox.cards import holds_card_number
+from caas_sandbox.gateway.timings import Timing
 
 # The largest amount that the well-known gateways take has twelve digits.
 MAX_AMOUNT_MINOR = 999_999_999_999
@@ -52,3 +53,13 @@ class RefundRequest(_Request):
 
     amount_minor: AmountMinor
     reference: Reference
+
+
+class TimingRequest(BaseModel):
+    """When webhooks of this type (as `transaction.captured`) and reference come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: Reference
+    webhook: Annotated[str, Field(pattern=r"^[a-z._]{1,64}$")]
+    timing: Timing

@@ -7,11 +7,11 @@ from pathlib import Path
 import uvloop
 
 from caas_sandbox.clock import BusinessClock
+from caas_sandbox.serving import LOOPBACK, bind, serve
 from caas_sandbox.vehicles.broker import start_broker
 from caas_sandbox.vehicles.fleet import Fleet
 from caas_sandbox.vehicles.http import build_app
 from caas_sandbox.vehicles.link import Link
-from caas_sandbox.vehicles.listening import LOOPBACK, bind, serve
 from caas_sandbox.vehicles.store import VehicleBooks
 
 _CONNECT_WITHIN_S = 15

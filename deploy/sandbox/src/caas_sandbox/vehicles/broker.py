@@ -25,7 +25,7 @@ from amqtt.session import (
     Session,
 )
 
-from caas_sandbox.vehicles.listening import LOOPBACK
+from caas_sandbox.serving import LOOPBACK
 
 
 class EveryPeer(BaseAuthPlugin):

@@ -17,6 +17,7 @@ from typing import Final
 import aiomqtt
 import structlog
 
+from caas_chassis.cards import REMOVED, holds_card_data_in, redact_card_data
 from caas_ota.gateway.messages import ACKNOWLEDGEMENTS, REPORTS, Inbound, VehicleCommand
 from caas_ota.gateway.vehicles import Publication, Receive, SetAside
 
@@ -130,7 +131,9 @@ class VehicleLink:
                 session.confirm(message)
 
     def _inbound(self, message: aiomqtt.Message) -> Inbound:
-        return Inbound(message.topic.value, bytes(message.payload), self._now())
+        """What arrived; of a message with card data nothing but that it came, and where (GW-6)."""
+        topic, payload = redact_card_data(message.topic.value), bytes(message.payload)
+        return Inbound(topic, REMOVED.encode() if holds_card_data_in(payload) else payload, self._now())
 
     async def _store(self, batch: Sequence[Inbound]) -> None:
         """Store a batch; when that fails, one by one, so that one bad message costs the others a second try."""

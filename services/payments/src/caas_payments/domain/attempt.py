@@ -49,7 +49,11 @@ class Step(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """`calls` counts answers and silences to the operation itself; `misses` are look-ups in a row that found
-    nothing; `silences` are look-ups in a row without an answer. `proof_id` is the fence's (capture, void)."""
+    nothing; `silences` are look-ups in a row without an answer. `proof_id` is the fence's (capture, void).
+
+    `uncertain`: one of its calls may have reached the gateway; `called_at`: when the last one ended;
+    `frozen_at`: since when it waits for the truth or for a person. All three in business time.
+    """
 
     payment_id: UUID
     number: int
@@ -65,6 +69,9 @@ class Attempt:
     alerted: bool = False
     last_result: str = ""
     resolved_at: datetime | None = None
+    uncertain: bool = False
+    called_at: datetime | None = None
+    frozen_at: datetime | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -78,26 +85,27 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait between questions to the gateway; all real time.
+    """How long to wait between questions to the gateway; real time unless named.
 
     `call_delays` are GW-2's (2, 4 and 8 s), their number is the number of retries of an authorization.
     Operations that must happen in the end (capture, void, refund) go on at growing intervals up to `longest`.
+    `key_life` (how long the gateway remembers a key), `key_safety` and `believe_absence_after` are business time.
     """
 
     call_delays: tuple[timedelta, ...] = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=8))
     pending_poll: timedelta = timedelta(seconds=30)
     longest: timedelta = timedelta(seconds=60)
     first_look_up: timedelta = timedelta(seconds=1)
+    while_frozen: timedelta = timedelta(hours=1)
+    longest_retry_after: timedelta = timedelta(hours=1)
+    key_life: timedelta = timedelta(hours=24)
+    key_safety: timedelta = timedelta(hours=4)
+    believe_absence_after: timedelta = timedelta(seconds=60)
     silences_before_alert: int = 3
 
-    def before_retry(self, calls: int) -> timedelta:
-        """The pause after the `calls`-th call failed."""
-        if not self.call_delays:
-            return timedelta(0)
-        if calls <= len(self.call_delays):
-            return self.call_delays[max(calls, 1) - 1]
-        doublings = min(calls - len(self.call_delays), 10)
-        return min(self.longest, self.call_delays[-1] * (1 << doublings))
+    def before_retry(self, calls: int, retry_after: timedelta = timedelta(0)) -> timedelta:
+        """The pause after the `calls`-th call failed, at least what the gateway asked for (GW-2)."""
+        return max(self._call_delay(calls), min(retry_after, self.longest_retry_after))
 
     def before_look_up(self, silences: int) -> timedelta:
         """The pause after the `silences`-th look-up in a row without an answer."""
@@ -106,3 +114,19 @@ class RetryPolicy:
     def exhausted(self, attempt: Attempt) -> bool:
         """Whether the first call and all its retries are used up (GW-2)."""
         return attempt.calls > len(self.call_delays)
+
+    def ends_at(self, opened_at: datetime) -> datetime:
+        """From this business instant on the operation is not called under its key: the gateway may forget it."""
+        return opened_at + self.key_life - self.key_safety
+
+    def until_belief(self, attempt: Attempt, now: datetime) -> timedelta:
+        """How long absence is not believed yet; not positive when it is (GW-4)."""
+        return (attempt.called_at or attempt.opened_at) + self.believe_absence_after - now
+
+    def _call_delay(self, calls: int) -> timedelta:
+        if not self.call_delays:
+            return timedelta(0)
+        if calls <= len(self.call_delays):
+            return self.call_delays[max(calls, 1) - 1]
+        doublings = min(calls - len(self.call_delays), 10)
+        return min(self.longest, self.call_delays[-1] * (1 << doublings))

@@ -14,10 +14,11 @@ GENESIS: Final = bytes(32)
 
 
 class AuditKind(StrEnum):
-    """A transition that happened, or one that was asked for and refused."""
+    """A transition that happened, one that was asked for and refused, or a person's word on a frozen attempt."""
 
     TRANSITION = "transition"
     REJECTION = "rejection"
+    RULING = "ruling"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

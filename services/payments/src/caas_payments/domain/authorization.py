@@ -1,5 +1,6 @@
 """How a payment begins: risk first, then the hold or the sale, with GW-2's retries and GW-4's look-ups."""
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -44,6 +45,11 @@ def wish_of(command: Beginning) -> Operation:
 def same_intent(intent: Intent, command: Beginning) -> bool:
     """Whether the command asks for what the payment already is (PAY-7)."""
     return intent == intent_of(command, intent.delivery)
+
+
+def asks_for(intent: Intent, command: Beginning) -> bool:
+    """Whether the command wishes what the payment already is, under whatever id it would have had."""
+    return replace(intent, payment_id=command.payment_id) == intent_of(command, intent.delivery)
 
 
 def initiate(intent: Intent, now: datetime) -> Change:

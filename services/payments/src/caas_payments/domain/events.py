@@ -20,6 +20,7 @@ from caas_contracts.payments import (
     PaymentRefunded,
     PaymentSettled,
     PaymentSettlementFailed,
+    PaymentStatusReported,
     PaymentVoided,
     SettlementStage,
     VoidGround,
@@ -147,4 +148,16 @@ def charged_back(
         chargeback_id=chargeback_id,
         disputed=payment.money(amount_minor),
         reason=reason,
+    )
+
+
+def status_reported(payment: Payment, query_id: UUID, now: datetime) -> PaymentStatusReported:
+    return PaymentStatusReported(
+        **_common(payment.intent, now),
+        query_id=query_id,
+        status=payment.status,
+        being_confirmed=payment.being_confirmed,
+        captured=payment.money(payment.captured_minor),
+        settled=payment.money(payment.settled_minor),
+        refunded=payment.money(payment.refunded_minor),
     )

@@ -1,8 +1,9 @@
 """What the gateway may answer, or fail to, as closed alternatives (GW-2, GW-4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 
 class TransactionStatus(StrEnum):
@@ -59,18 +60,38 @@ class NotFound:
 class Unavailable:
     """The operation certainly did not happen: nothing was sent, or the gateway turned it away (429).
 
-    `retry_after_s` is what the gateway asked for, in seconds.
+    `retry_after_s` is what the gateway asked for, in seconds. `outage`: nobody answered.
     """
 
     reason: str
     retry_after_s: int | None = None
+    outage: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The operation may have happened: a timeout, a 5xx, or an answer that cannot be read (GW-4)."""
+    """The operation may have happened: a timeout, a 5xx, or an answer that cannot be read (GW-4).
+
+    `outage`: there was no answer, or a 5xx; such results in a row open the circuit.
+    """
 
     reason: str
+    outage: bool = field(default=False, compare=False)
 
 
 type GatewayResult = Answered | Refused | NotFound | Unavailable | Unknown
+
+
+def describe(result: GatewayResult) -> str:
+    """A result in a word or two, for the attempt's history."""
+    match result:
+        case Answered(transaction):
+            return f"answered:{transaction.status}"
+        case Refused(code):
+            return f"refused:{code}"
+        case NotFound():
+            return "not_found"
+        case Unavailable(reason) | Unknown(reason):
+            return reason
+        case _:
+            assert_never(result)

@@ -1,7 +1,6 @@
-"""What follows from a gateway's answer: the next state, or the next question (GW-2, GW-4).
+"""What follows from a gateway's answer, or from a person's word for it: the next state, or the next question.
 
-Invariant: an attempt ends by an answer about it, never by time; before an operation is asked for again the
-gateway's own record has been read twice, unless it is certain that nothing reached the gateway.
+Invariant: an attempt ends by an answer about it, never by time (GW-4); `ladder` says what is asked until then.
 """
 
 from collections.abc import Mapping
@@ -11,25 +10,35 @@ from typing import assert_never
 from uuid import UUID
 
 from caas_contracts.operations import AlertKind
-from caas_payments.domain import authorization, fence, refund, sale
-from caas_payments.domain.attempt import GIVEN_UP_IN_THE_END, Attempt, Operation, Step
+from caas_payments.domain import authorization, fence, ladder, refund, sale
+from caas_payments.domain.attempt import Attempt, Operation, Step
 from caas_payments.domain.gateway_result import Answered, GatewayResult, Transaction, TransactionStatus
-from caas_payments.domain.payment import Change, Hold, Payment, Sale, Terms
+from caas_payments.domain.payment import Change, Hold, Payment, Ruled, Sale, Terms
 from caas_payments.domain.status import NEVER_HELD, PaymentStatus
 from caas_payments.domain.verdict import TOOK_MONEY, Absent, Declined, Done, Unclear, Verdict, Waiting, read_result
-
-LOOK_UPS_THAT_PROVE_ABSENCE = 2
-"""Two look-ups, a retry's pause apart, must find nothing before an operation is asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The result of one question. `number` is the attempt that the question was about, 0 for a hint."""
+    """The result of one question. `number` is the attempt that the question was about, 0 for a hint.
+
+    `repeated`: a process that asked it before died, or stopped, without recording the answer.
+    """
 
     payment_id: UUID
     number: int
     step: Step
     result: GatewayResult
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What a person established about a frozen attempt; `transaction_id` is the gateway's."""
+
+    happened: bool
+    transaction_id: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ def apply_report(payment: Payment, report: Report, given: Circumstances) -> Chan
     verdict = read_result(payment, attempt, report.step, report.result)
     match report.step:
         case Step.CALL:
-            return _after_call(change, verdict, given)
+            return _after_call(change, verdict, report, given)
         case Step.LOOK_UP:
             return _after_look_up(change, verdict, given)
         case Step.HINT:
@@ -64,17 +73,26 @@ def apply_report(payment: Payment, report: Report, given: Circumstances) -> Chan
             assert_never(report.step)
 
 
-def _after_call(change: Change, verdict: Verdict, given: Circumstances) -> Change:
-    attempt = replace(change.attempt, calls=change.attempt.calls + 1)
+def apply_ruling(payment: Payment, ruling: Ruling, given: Circumstances) -> Change:
+    """The payment after a person's word on its frozen attempt: what the same answer of the gateway would do."""
+    outcome = "happened" if ruling.happened else "never_happened"
+    change = Change(payment).adding(Ruled(payment.status, outcome, ruling.note))
+    if not ruling.happened:
+        return ladder.believe_absence(change, outcome, given.now)
+    return _decided(change, Done(_as_ruled(payment, change.attempt, ruling, given)), given)
+
+
+def _after_call(change: Change, verdict: Verdict, report: Report, given: Circumstances) -> Change:
+    attempt = replace(change.attempt, calls=change.attempt.calls + 1, called_at=given.now, misses=0)
     counted = authorization.resume(change.setting(replace(change.payment, attempt=attempt)))
     match verdict:
-        case Absent(reason, retry_after_s):
-            failed = counted.working(replace(attempt, last_result=reason))
-            failed = authorization.suspend(failed, reason)
-            return _call_again(failed, reason, timedelta(seconds=retry_after_s or 0), given, pause=True)
-        case Unclear(reason):
-            unknown = counted.working(replace(attempt, misses=0, silences=0, last_result=reason))
-            return authorization.suspend(unknown, reason).asking(Step.LOOK_UP)
+        case Absent(reason, retry_after_s) if not report.repeated:
+            failed = authorization.suspend(counted.working(replace(attempt, last_result=reason)), reason)
+            retry_after = timedelta(seconds=retry_after_s or 0)
+            return ladder.call_failed(failed, reason, retry_after, given.now, given.terms.retries)
+        case Absent(reason) | Unclear(reason):
+            # What a dead process asked before it was asked again may have been done.
+            return ladder.call_unclear(counted, reason)
         case Waiting():
             return authorization.wait_for_gateway(counted.working(attempt), given.terms.retries)
         case Done() | Declined():
@@ -89,48 +107,15 @@ def _after_look_up(change: Change, verdict: Verdict, given: Circumstances) -> Ch
         case Absent() | Unclear() if change.payment.status is PaymentStatus.PENDING:
             return change.asking(Step.LOOK_UP, retries.pending_poll)
         case Absent(reason):
-            missed = replace(change.attempt, misses=change.attempt.misses + 1, silences=0, last_result=reason)
-            change = change.working(missed)
-            if missed.misses < LOOK_UPS_THAT_PROVE_ABSENCE:
-                return change.asking(Step.LOOK_UP, retries.before_retry(missed.calls))
-            return _call_again(change, reason, timedelta(0), given, pause=False)
+            return ladder.found_nothing(change, reason, given.now, retries)
         case Unclear(reason):
-            return _look_up_later(change, reason, given)
+            return ladder.found_no_answer(change, reason, given.now, retries)
         case Waiting():
-            return authorization.wait_for_gateway(authorization.resume(change), retries)
+            return authorization.wait_for_gateway(authorization.resume(ladder.thaw(change, "pending")), retries)
         case Done() | Declined():
             return _decided(change, verdict, given)
         case _:
             assert_never(verdict)
-
-
-def _call_again(change: Change, reason: str, at_least: timedelta, given: Circumstances, *, pause: bool) -> Change:
-    """Another call after its pause; an authorization gives up after its last, what must happen goes on."""
-    retries = given.terms.retries
-    attempt = change.attempt
-    if retries.exhausted(attempt):
-        if attempt.operation in GIVEN_UP_IN_THE_END:
-            return authorization.abandon(change, reason, given.now)
-        change = _alert_once(change, AlertKind.RETRIES_EXHAUSTED, f"{attempt.operation} still fails: {reason}")
-    delay = retries.before_retry(attempt.calls) if pause else timedelta(0)
-    return change.asking(Step.CALL, max(delay, at_least))
-
-
-def _look_up_later(change: Change, reason: str, given: Circumstances) -> Change:
-    """The gateway does not say what became of the operation: ask at growing intervals, without an end."""
-    retries = given.terms.retries
-    silent = replace(change.attempt, silences=change.attempt.silences + 1, last_result=reason)
-    change = change.working(silent)
-    if silent.silences >= retries.silences_before_alert:
-        detail = f"the outcome of {silent.operation} is not known: {reason}; it is looked up until it is"
-        change = _alert_once(change, AlertKind.OUTCOME_UNKNOWN, detail)
-    return change.asking(Step.LOOK_UP, retries.before_look_up(silent.silences))
-
-
-def _alert_once(change: Change, kind: AlertKind, detail: str) -> Change:
-    if change.attempt.alerted:
-        return change
-    return change.working(replace(change.attempt, alerted=True)).alerting(kind, detail)
 
 
 def _decided(change: Change, verdict: Done | Declined, given: Circumstances) -> Change:
@@ -214,6 +199,19 @@ def _hold_of(transaction: Transaction, given: Circumstances) -> Hold:
         authorized_at=transaction.authorized_at or given.now,
         capture_before=transaction.capture_before,
         activate_not_after=transaction.capture_before - given.terms.activation_margin,
+    )
+
+
+def _as_ruled(payment: Payment, attempt: Attempt, ruling: Ruling, given: Circumstances) -> Transaction:
+    """The record that the gateway owes us; a hold is taken to end as early as it may (SVC-10)."""
+    return Transaction(
+        id=ruling.transaction_id or (payment.hold.transaction_id if payment.hold else ""),
+        reference=str(payment.id),
+        status=TransactionStatus.AUTHORIZED,
+        amount_minor=payment.intent.amount.amount_minor,
+        currency=payment.currency,
+        authorized_at=attempt.opened_at,
+        capture_before=attempt.opened_at + given.terms.hold_life,
     )
 
 

@@ -99,11 +99,13 @@ class Proof:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The configured terms: retries, how long before the hold's end an activation must be applied, and how
-    long after that the void waits (the clock margin of the fence)."""
+    long after that the void waits (the clock margin of the fence). `hold_life` is the shortest that a hold lasts
+    (SVC-10), for one that only a person has seen."""
 
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     activation_margin: timedelta = timedelta(hours=24)
     void_margin: timedelta = timedelta(hours=1)
+    hold_life: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,11 @@ class Payment:
         return self.intent.amount.currency
 
     @property
+    def frozen(self) -> bool:
+        """What became of its open attempt is not known any more: nothing starts until it is (GW-4)."""
+        return self.attempt is not None and self.attempt.frozen_at is not None
+
+    @property
     def transaction_id(self) -> str | None:
         """The gateway's name of what it holds or took."""
         taken = self.hold or self.sale
@@ -146,6 +153,11 @@ class Payment:
     def delivered(self) -> bool:
         """A success of its very activation is stored (SVC-6)."""
         return self.proof is not None and self.proof.kind is ProofKind.SUCCESS
+
+    @property
+    def being_confirmed(self) -> bool:
+        """The gateway has not said what became of an operation: nobody guesses it meanwhile (GW-4)."""
+        return self.attempt is not None
 
     @property
     def at_risk_minor(self) -> int:
@@ -213,6 +225,31 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
+class Froze:
+    """Nobody knows what became of this attempt: a case for a person."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """What became of a frozen attempt was found; its case is closed."""
+
+    number: int
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A person said what became of a frozen attempt, or asked again; audited with their note."""
+
+    status: PaymentStatus
+    outcome: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Owed:
     """A refund that nobody asked for: money that must not have been taken goes back."""
 
@@ -244,7 +281,7 @@ class Alerted:
     detail: str
 
 
-type Record = Moved | Rejected | Proved | Worked | Captured | Owed
+type Record = Moved | Rejected | Ruled | Proved | Worked | Froze | Thawed | Captured | Owed
 """Facts that become rows."""
 
 type Word = Told | Asked | Deadline | Alerted
@@ -332,4 +369,5 @@ class Change:
     def closing(self, state: AttemptState, result: str, now: datetime) -> "Change":
         """With the open attempt closed."""
         closed = self.attempt.close(state, result, now)
-        return self.setting(replace(self.payment, attempt=None)).adding(Worked(closed))
+        change = self.setting(replace(self.payment, attempt=None)).adding(Worked(closed))
+        return change.adding(Thawed(closed.number, result)) if closed.frozen_at else change

@@ -31,6 +31,16 @@ class Chargeback:
     reason: str
 
 
+def settlement_objection(payment: Payment, line: SettlementLine) -> str | None:
+    """Why a person may not record this line, or None; the feed's own lines are believed (RCN-2)."""
+    if line.gross.currency != payment.currency or line.fee.currency != payment.currency:
+        return "other_currency"
+    if payment.captured_minor == 0:
+        return "nothing_captured"
+    settled_minor = payment.settled_minor + line.gross.amount_minor
+    return "more_than_captured" if settled_minor > payment.captured_minor else None
+
+
 def record_line(payment: Payment, line: SettlementLine, now: datetime) -> Change:
     """Money of this payment reached the bank; partial lines add up. Each line is recorded once.
 

@@ -24,6 +24,9 @@ TOOK_MONEY: Final = frozenset(
     {TransactionStatus.CAPTURED, TransactionStatus.PARTIALLY_REFUNDED, TransactionStatus.REFUNDED}
 )
 """What the gateway's record says after it took money."""
+NO_RECORD: Final = "not_found"
+"""Why an operation is absent of which the gateway has no transaction at all."""
+
 _RELEASED: Final = frozenset({TransactionStatus.VOIDED, TransactionStatus.EXPIRED})
 
 
@@ -72,7 +75,7 @@ def read_result(payment: Payment, attempt: Attempt, step: Step, result: GatewayR
         case Refused(code):
             return _read_refusal(attempt, code) if step is Step.CALL else Unclear(code)
         case NotFound():
-            return Absent("not_found")
+            return Absent(NO_RECORD) if step is not Step.CALL else Unclear(NO_RECORD)
         case Unavailable(reason, retry_after_s):
             return Absent(reason, retry_after_s) if step is Step.CALL else Unclear(reason)
         case Unknown(reason):

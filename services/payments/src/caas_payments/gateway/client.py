@@ -22,10 +22,16 @@ from caas_payments.domain.gateway_result import (
     Unknown,
 )
 from caas_payments.gateway.port import GatewayTask
+from caas_payments.gateway.retry_after import retry_after_s
 
 _log = structlog.get_logger(__name__)
 
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NEVER_TO_BE: Final = frozenset(
+    {"already_captured", "already_voided", "hold_expired", "not_authorized", "not_captured", "amount_too_large"}
+)
+"""Refusals (409) that are about the transaction. Any other, as about an expired key, says nothing of the outcome."""
+
 _LIVE: Final = frozenset(TransactionStatus) - {TransactionStatus.DECLINED, TransactionStatus.UNKNOWN}
 
 
@@ -97,9 +103,9 @@ class GatewayClient:
         try:
             response = await self._http.get("/transactions", params={"reference": reference})
         except _NOTHING_SENT as error:
-            return Unavailable(type(error).__name__)
+            return Unavailable(type(error).__name__, outage=True)
         except httpx.HTTPError as error:
-            return Unknown(type(error).__name__)
+            return Unknown(type(error).__name__, outage=True)
         if response.status_code != httpx.codes.OK:
             return _failure(response)
         try:
@@ -126,9 +132,9 @@ class GatewayClient:
         try:
             response = await self._http.post(path, json=body, headers={"Idempotency-Key": idempotency_key})
         except _NOTHING_SENT as error:
-            return Unavailable(type(error).__name__)
+            return Unavailable(type(error).__name__, outage=True)
         except httpx.HTTPError as error:
-            return Unknown(type(error).__name__)
+            return Unknown(type(error).__name__, outage=True)
         if response.is_success or response.status_code == httpx.codes.PAYMENT_REQUIRED:
             return _answer(response)
         return _failure(response)
@@ -147,8 +153,10 @@ def _failure(response: httpx.Response) -> GatewayResult:
     """What an answer that is no success means for the operation."""
     code = _problem_code(response)
     match response.status_code:
-        case 400 | 409:
-            return Refused(code or f"http_{response.status_code}")
+        case 400:
+            return Refused(code or "http_400")
+        case 409 if code in _NEVER_TO_BE:
+            return Refused(code)
         case 401 | 403:
             # Our key is not accepted: nothing happened, and a person repairs it while retries go on.
             _log.error("gateway_refuses_our_key", status=response.status_code)
@@ -156,9 +164,9 @@ def _failure(response: httpx.Response) -> GatewayResult:
         case 404:
             return NotFound()
         case 429:
-            return Unavailable("too_many_requests", _retry_after_s(response))
+            return Unavailable("too_many_requests", retry_after_s(response.headers))
         case status:
-            return Unknown(code or f"http_{status}")
+            return Unknown(code or f"http_{status}", outage=status >= httpx.codes.INTERNAL_SERVER_ERROR)
 
 
 def _problem_code(response: httpx.Response) -> str | None:
@@ -166,12 +174,6 @@ def _problem_code(response: httpx.Response) -> str | None:
         return _ProblemBody.model_validate_json(response.content).code[:64]
     except ValidationError:
         return None
-
-
-def _retry_after_s(response: httpx.Response) -> int | None:
-    """Whole seconds, at most an hour; the date form is not used by this gateway."""
-    text = response.headers.get("Retry-After", "")
-    return min(int(text), 3600) if text.isascii() and text.isdigit() else None
 
 
 def _chosen(found: Sequence[Transaction]) -> GatewayResult:

@@ -1,5 +1,6 @@
 """What payments asks of a gateway, and of whoever stands in for one (GW-7)."""
 
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -12,7 +13,8 @@ from caas_payments.domain.gateway_result import GatewayResult
 class GatewayTask(BaseModel):
     """One question to the gateway, as it is kept until it is answered.
 
-    `number` is the attempt's, 0 for a hint; amounts are minor units; `refund_id` names a refund.
+    `number` is the attempt's, 0 for a hint; amounts are minor units; `refund_id` names a refund; `opened_at` is
+    when the attempt was, in business time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,6 +29,7 @@ class GatewayTask(BaseModel):
     amount_minor: int = 0
     transaction_id: str = ""
     refund_id: UUID | None = None
+    opened_at: datetime | None = None
 
     @property
     def reference(self) -> str:

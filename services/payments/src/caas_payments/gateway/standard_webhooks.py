@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from standardwebhooks import Webhook, WebhookVerificationError
 
+from caas_chassis.signed_webhooks import Objection, SignatureVerifier, Signed
 from caas_contracts.gateway import GatewayWebhookReceived
 from caas_payments.errors import WebhookFault, WebhookRefused
 from caas_payments.gateway.webhooks import Changed, Disputed, Held, Meaning, Unreadable, VerifiedWebhook
@@ -14,7 +14,6 @@ from caas_payments.gateway.webhooks import Changed, Disputed, Held, Meaning, Unr
 CHARGEBACK_OPENED: Final = "chargeback.opened"
 MONEY_EVENTS: Final = frozenset({"transaction.authorized", "transaction.captured"})
 
-_HEADERS: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _CODE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 
 
@@ -58,21 +57,18 @@ class StandardWebhooks:
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = tuple(Webhook(secret) for secret in secrets)
+        self._signatures = SignatureVerifier(secrets)
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> VerifiedWebhook:
         """As `WebhookReader.verify`."""
-        signed = {name: headers.get(name, "") for name in _HEADERS}
-        if not all(signed.values()):
-            raise WebhookRefused(WebhookFault.MALFORMED, "one of the headers of Standard Webhooks is missing")
-        fault: WebhookFault | None = WebhookFault.FORGED
-        for secret in self._secrets:
-            fault = _objection(secret, signed, body)
-            if fault is None:
-                break
-        if fault is not None:
-            raise WebhookRefused(fault, "the signature or the timestamp is not valid")
-        return VerifiedWebhook(message=_read(signed["webhook-id"], body, now), proof=signed)
+        signed = self._signatures.verify(headers, body)
+        match signed:
+            case Signed():
+                return VerifiedWebhook(message=_read(signed.id, body, now), proof=signed.proof)
+            case Objection.MALFORMED:
+                raise WebhookRefused(WebhookFault.MALFORMED, "one of the headers of Standard Webhooks is missing")
+            case _:
+                raise WebhookRefused(WebhookFault(signed), "the signature or the timestamp is not valid")
 
     def meaning(self, webhook: GatewayWebhookReceived) -> Meaning:
         """As `WebhookReader.meaning`."""
@@ -100,16 +96,3 @@ def _read(webhook_id: str, body: bytes, now: datetime) -> GatewayWebhookReceived
         )
     except ValueError as error:
         raise WebhookRefused(WebhookFault.MALFORMED, "the body is not a webhook of this gateway") from error
-
-
-def _objection(secret: Webhook, headers: dict[str, str], body: bytes) -> WebhookFault | None:
-    """What one secret has against a webhook; None when it signed it."""
-    try:
-        secret.verify(body, headers, json_parse=False)
-    except WebhookVerificationError as error:
-        # The library tells them apart in words only; nothing but the count of refusals depends on it.
-        return WebhookFault.STALE if "timestamp too" in str(error) else WebhookFault.FORGED
-    except ValueError:
-        # The library lets errors of decoding base64, UTF-8 and the header's form through as they are.
-        return WebhookFault.FORGED
-    return None

@@ -6,11 +6,13 @@ of a batch is written, published or enqueued apart from the rest.
 
 import random
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from typing import Final, Self, assert_never
 from uuid import UUID
 
 from caas_chassis.cause import Cause
 from caas_chassis.errors import Refused
+from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_payments.domain.attempt import Attempt, AttemptState, Step
 from caas_payments.domain.audit import AuditEntry, AuditKind
@@ -20,6 +22,7 @@ from caas_payments.domain.payment import (
     Captured,
     Change,
     Deadline,
+    Froze,
     Moved,
     Owed,
     Payment,
@@ -27,13 +30,17 @@ from caas_payments.domain.payment import (
     Proved,
     Record,
     Rejected,
+    Ruled,
+    Thawed,
     Told,
     Word,
     Worked,
 )
 from caas_payments.domain.refund import Refund, RefundState
 from caas_payments.gateway import GatewayTask
-from caas_payments.store import attempts, audit, payments, proofs, refunds
+from caas_payments.store import attempts, audit, calls, cases, payments, proofs, refunds
+from caas_payments.store.calls import NewCall
+from caas_payments.store.cases import ClosedCase, NewCase
 
 GATEWAY_EFFECT: Final = "gateway"
 HOLD_DEADLINE: Final = "hold-deadline"
@@ -59,6 +66,10 @@ class Batch:
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._opened: set[tuple[UUID, int]] = set()
         self._audit: list[AuditEntry] = []
+        self._calls: list[NewCall] = []
+        self._pauses: dict[tuple[UUID, int], timedelta] = {}
+        self._frozen: list[NewCase] = []
+        self._thawed: list[ClosedCase] = []
 
     @classmethod
     async def lock(cls, tx: Tx, payment_ids: Collection[UUID], jitter: float) -> Self:
@@ -95,6 +106,14 @@ class Batch:
             else:
                 self._keep(payment, fact, cause)
 
+    def remember(self, payment_id: UUID, number: int, step: Step, result: str) -> None:
+        """A question that ended, after `apply` of what followed from it."""
+        pause = self._pauses.pop((payment_id, number), None)
+        retry_in_ms = None if pause is None else round(pause / timedelta(milliseconds=1))
+        self._calls.append(
+            NewCall(payment_id=payment_id, number=number, step=step, result=result[:200], retry_in_ms=retry_in_ms)
+        )
+
     def hint(self, payment: Payment, cause: Cause) -> None:
         """Look the payment up at the gateway beside whatever is under way."""
         task = _task(payment, payment.attempt, Step.HINT)
@@ -113,6 +132,7 @@ class Batch:
         for owed in self._owed:
             await refunds.insert_refund(tx, owed)
         await self._write_attempts()
+        await self._write_history()
         if self._captures:
             await proofs.insert_captures(tx, self._captures)
         if self._audit:
@@ -128,10 +148,18 @@ class Batch:
         resolved = {
             attempt.refund_id: _REFUND_STATES[attempt.state]
             for attempt in self._attempts.values()
-            if attempt.refund_id is not None and attempt.state is not AttemptState.OPEN
+            if attempt.refund_id is not None and attempt.state in _REFUND_STATES
         }
         if resolved:
             await refunds.resolve_refunds(self._tx, resolved)
+
+    async def _write_history(self) -> None:
+        if self._calls:
+            await calls.insert_calls(self._tx, self._calls)
+        if self._thawed:
+            await cases.close_cases(self._tx, self._thawed)
+        if self._frozen:
+            await cases.open_cases(self._tx, self._frozen)
 
     def _keep(self, payment: Payment, record: Record, cause: Cause) -> None:
         match record:
@@ -140,10 +168,13 @@ class Batch:
                 self._attempts[key] = attempt
                 if opened:
                     self._opened.add(key)
-            case Moved(source, target, reason):
-                self._write_down(payment, AuditKind.TRANSITION, (source, target, reason), cause)
-            case Rejected(status, wanted, reason):
-                self._write_down(payment, AuditKind.REJECTION, (status, wanted, reason), cause)
+            case Moved() | Rejected() | Ruled():
+                self._write_down(payment, record, cause)
+            case Froze(number, reason):
+                self._frozen.append(NewCase(id=new_id(), payment_id=payment.id, number=number, reason=reason))
+            case Thawed(number, found):
+                closed = ClosedCase(payment_id=payment.id, number=number, resolution=found, actor=cause.actor)
+                self._thawed.append(closed)
             case Proved(proof):
                 self._proofs.append(proof)
             case Captured() as captured:
@@ -168,6 +199,7 @@ class Batch:
                 task = _task(payment, payment.attempt, step)
                 pause = delay * (1 + random.uniform(0, self._jitter))
                 key = f"{payment.id}:{task.number}"
+                self._pauses[payment.id, task.number] = pause
                 self._tx.enqueue(GATEWAY_EFFECT, task, key=key, delay=pause, cause=cause)
             case Deadline(due_at):
                 self._tx.schedule(HOLD_DEADLINE, str(payment.id), due_at, cause=cause)
@@ -176,8 +208,8 @@ class Batch:
             case _:
                 assert_never(word)
 
-    def _write_down(self, payment: Payment, kind: AuditKind, move: tuple[str, str, str], cause: Cause) -> None:
-        source, target, reason = move
+    def _write_down(self, payment: Payment, record: Moved | Rejected | Ruled, cause: Cause) -> None:
+        kind, source, target, reason = _audited(record)
         self._audit.append(
             AuditEntry(
                 payment_id=payment.id,
@@ -193,6 +225,18 @@ class Batch:
         )
 
 
+def _audited(record: Moved | Rejected | Ruled) -> tuple[AuditKind, str, str, str]:
+    match record:
+        case Moved(source, target, reason):
+            return AuditKind.TRANSITION, source, target, reason
+        case Rejected(status, wanted, reason):
+            return AuditKind.REJECTION, status, wanted, reason
+        case Ruled(status, outcome, note):
+            return AuditKind.RULING, status, outcome, note
+        case _:
+            assert_never(record)
+
+
 def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
     """The question to the gateway; a hint needs no attempt, it only reads."""
     return GatewayTask(
@@ -206,4 +250,5 @@ def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
         payment_method=payment.intent.payment_method,
         transaction_id=payment.transaction_id or "",
         refund_id=attempt.refund_id if attempt else None,
+        opened_at=attempt.opened_at if attempt else None,
     )

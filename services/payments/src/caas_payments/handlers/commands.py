@@ -8,7 +8,7 @@ from caas_chassis.handling import Received
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_contracts.operations import AlertKind
-from caas_contracts.payments import CancelPayment, RecordSettlement, RefundPayment
+from caas_contracts.payments import CancelPayment, QueryPaymentStatus, RecordSettlement, RefundPayment
 from caas_payments.domain import authorization, events, fence, refund, settlement
 from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.payment import Change, Intent, Payment
@@ -60,7 +60,7 @@ async def cancel_payments(received: Sequence[Received[CancelPayment]], /, *, tx:
 async def record_settlements(received: Sequence[Received[RecordSettlement]], /, *, tx: Tx, rules: Rules) -> None:
     """Money reached the bank (RCN-2); a line that was recorded before changes nothing."""
     batch = await Batch.lock(tx, {one.message.payment_id for one in received}, rules.jitter)
-    lines = {one.message.settlement_line_id: (_line(one.message), one.cause) for one in received}
+    lines = {one.message.settlement_line_id: (line_of(one.message), one.cause) for one in received}
     for line, _ in lines.values():
         batch.require(line.payment_id)
     new = await settlements.insert_lines(tx, [line for line, _ in lines.values()])
@@ -68,6 +68,14 @@ async def record_settlements(received: Sequence[Received[RecordSettlement]], /, 
         line, cause = lines[name]
         batch.apply(settlement.record_line(batch.require(line.payment_id), line, tx.now), cause)
     await batch.write()
+
+
+async def report_statuses(received: Sequence[Received[QueryPaymentStatus]], /, *, tx: Tx, rules: Rules) -> None:
+    """Answer where payments stand, behind every change that is under way (PAY-6)."""
+    batch = await Batch.lock(tx, {one.message.payment_id for one in received}, rules.jitter)
+    for one in received:
+        payment = batch.require(one.message.payment_id)
+        tx.publish(events.status_reported(payment, one.message.query_id, tx.now), cause=one.cause)
 
 
 async def refund_payment(command: RefundPayment, *, tx: Tx, rules: Rules) -> None:
@@ -154,7 +162,8 @@ def _decide(command: Beginning, history: CustomerHistory, rules: Rules) -> Inten
     return authorization.intent_of(command, delivery)
 
 
-def _line(command: RecordSettlement) -> settlement.SettlementLine:
+def line_of(command: RecordSettlement) -> settlement.SettlementLine:
+    """The line that the command speaks of."""
     return settlement.SettlementLine(
         id=command.settlement_line_id,
         payment_id=command.payment_id,

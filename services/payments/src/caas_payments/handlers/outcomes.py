@@ -4,7 +4,8 @@ When the process dies between the two, the task is run again: the operation unde
 so the gateway does it once (GW-3), and the record finds the attempt still open.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_payments.domain import refund
 from caas_payments.domain.attempt import Operation, Step
-from caas_payments.domain.gateway_result import GatewayResult
+from caas_payments.domain.gateway_result import GatewayResult, Unavailable, describe
 from caas_payments.domain.outcome import Circumstances, Report, apply_report
 from caas_payments.domain.payment import Change
 from caas_payments.domain.rules import Rules
@@ -22,10 +23,14 @@ from caas_payments.handlers.batch import GATEWAY_EFFECT, Batch
 from caas_payments.store import refunds
 
 
-def gateway_effect(gateway: PaymentGateway, rules: Rules, concurrency: int) -> Effect[GatewayTask, GatewayResult]:
-    """The effect that puts payments' questions to the gateway."""
+def gateway_effect(
+    gateway: PaymentGateway, rules: Rules, concurrency: int, now: Callable[[], datetime]
+) -> Effect[GatewayTask, GatewayResult]:
+    """The effect that puts payments' questions to the gateway; `now` is business time."""
 
     async def call(task: GatewayTask) -> GatewayResult:
+        if _is_too_late(task, rules, now()):
+            return Unavailable("key_too_old")
         return await ask_gateway(gateway, task)
 
     async def record(done: Sequence[Done[GatewayTask, GatewayResult]], /, *, tx: Tx) -> None:
@@ -55,6 +60,11 @@ async def ask_gateway(gateway: PaymentGateway, task: GatewayTask) -> GatewayResu
             assert_never(task.operation)
 
 
+def _is_too_late(task: GatewayTask, rules: Rules, now: datetime) -> bool:
+    """Whether the gateway may have forgotten the key, however long this task has waited (GW-4)."""
+    return task.step is Step.CALL and task.opened_at is not None and now >= rules.terms.retries.ends_at(task.opened_at)
+
+
 async def record_outcomes(done: Sequence[Done[GatewayTask, GatewayResult]], /, *, tx: Tx, rules: Rules) -> None:
     """Move the payments to where the gateway's answers lead, and ask on where it has not answered."""
     payment_ids = {one.payload.payment_id for one in done}
@@ -67,22 +77,25 @@ async def record_outcomes(done: Sequence[Done[GatewayTask, GatewayResult]], /, *
         assert payment is not None, "payments are never deleted"
         given = Circumstances(rules.terms, tx.now, new_id(), by_id)
         change = apply_report(payment, _report(one), given)
-        batch.apply(_with_next_refund(change, one.payload, known, tx), one.cause)
+        batch.apply(with_next_refund(change, one.payload.refund_id, known, tx), one.cause)
+        number = one.payload.number or (payment.attempt.number if payment.attempt else 0)
+        batch.remember(payment.id, number, one.payload.step, describe(one.result))
     await batch.write()
 
 
 def _report(done: Done[GatewayTask, GatewayResult]) -> Report:
     task = done.payload
-    return Report(payment_id=task.payment_id, number=task.number, step=task.step, result=done.result)
+    return Report(
+        payment_id=task.payment_id, number=task.number, step=task.step, result=done.result, repeated=done.runs > 1
+    )
 
 
-def _with_next_refund(
-    change: Change, task: GatewayTask, known: Mapping[UUID, Sequence[refund.Refund]], tx: Tx
+def with_next_refund(
+    change: Change, ended: UUID | None, known: Mapping[UUID, Sequence[refund.Refund]], tx: Tx
 ) -> Change:
     """When an operation has ended, the oldest refund that waits for it is asked for."""
     if not change.facts or not change.payment.refunding_minor:
         return change
-    ended = task.refund_id
     waiting = [one for one in known.get(change.payment.id, ()) if one.id != ended]
     following = refund.next_waiting(change, waiting)
     return refund.start_refund(change, following, tx.now) if following is not None else change

@@ -9,7 +9,14 @@ from caas_chassis.timers import TimerHandler
 from caas_contracts import Message
 from caas_contracts.gateway import GatewayWebhookReceived
 from caas_contracts.ota import ActivationFailed, ServiceActivated
-from caas_contracts.payments import AuthorizePayment, CancelPayment, ChargePayment, RecordSettlement, RefundPayment
+from caas_contracts.payments import (
+    AuthorizePayment,
+    CancelPayment,
+    ChargePayment,
+    QueryPaymentStatus,
+    RecordSettlement,
+    RefundPayment,
+)
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.batch import HOLD_DEADLINE
@@ -18,6 +25,7 @@ from caas_payments.handlers.commands import (
     cancel_payments,
     record_settlements,
     refund_payment,
+    report_statuses,
 )
 from caas_payments.handlers.hints import follow_hints
 from caas_payments.handlers.results import accept_failures, accept_successes, pass_deadlines
@@ -27,6 +35,7 @@ HANDLERS: Final[Mapping[type[Message], Any]] = {
     ChargePayment: begin_payments,
     CancelPayment: cancel_payments,
     RecordSettlement: record_settlements,
+    QueryPaymentStatus: report_statuses,
     ServiceActivated: accept_successes,
     ActivationFailed: accept_failures,
 }

@@ -2,13 +2,49 @@
 
 from uuid import UUID
 
+from caas_chassis.handling import Received
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
-from caas_payments.domain import fence
+from caas_contracts.payments import RecordSettlement
+from caas_payments.domain import authorization, fence, settlement
+from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.payment import Change, Payment
 from caas_payments.domain.rules import Rules
 from caas_payments.domain.status import UNRESOLVED, PaymentStatus
 from caas_payments.handlers.batch import Batch
+from caas_payments.handlers.commands import begin_payments, line_of, record_settlements
+from caas_payments.store import payments, settlements
+
+
+async def begin_by_operator(command: Beginning, *, tx: Tx, rules: Rules) -> Payment | None:
+    """The payment of the command's key, begun now or before; None when that one is another intent (PAY-7)."""
+    await Batch.lock(tx, (), rules.jitter)
+    activation_id = authorization.activation_of(command)
+    activations = [] if activation_id is None else [activation_id]
+    similar = await payments.read_similar(tx, [], [command.idempotency_key], activations)
+    if similar:
+        return similar[0] if all(authorization.asks_for(one.intent, command) for one in similar) else None
+    await begin_payments([Received(command, tx.cause)], tx=tx, rules=rules)
+    return await payments.read_payment(tx, command.payment_id)
+
+
+async def look_up_by_operator(payment_id: UUID, *, tx: Tx, rules: Rules) -> None:
+    """Ask the gateway for its record now, beside whatever is under way."""
+    batch = await Batch.lock(tx, {payment_id}, rules.jitter)
+    batch.hint(batch.require(payment_id), tx.cause)
+
+
+async def settle_by_operator(command: RecordSettlement, *, tx: Tx, rules: Rules) -> str | None:
+    """Record a settlement by hand, once per line, or say why it cannot be right."""
+    line = line_of(command)
+    batch = await Batch.lock(tx, {line.payment_id}, rules.jitter)
+    known = await settlements.read_line(tx, line.id)
+    if known is not None:
+        return None if known == line else "the line was recorded before with other content"
+    objection = settlement.settlement_objection(batch.require(line.payment_id), line)
+    if objection is None:
+        await record_settlements([Received(command, tx.cause)], tx=tx, rules=rules)
+    return objection
 
 
 async def void_by_operator(payment_id: UUID, reason: str, *, tx: Tx, rules: Rules) -> str | None:

@@ -25,7 +25,7 @@ from caas_payments.http.views import (
     RefundView,
     VoidRequest,
 )
-from caas_payments.store import attempts, audit, payments, refunds
+from caas_payments.store import attempts, audit, calls, payments, refunds
 
 type Operator = Annotated[Principal, Depends(requires("operator"))]
 type Reader = Annotated[Principal, Depends(requires("operator", "customer"))]
@@ -96,6 +96,7 @@ async def _file(tx: Tx, payment: Payment) -> PaymentFile:
     return PaymentFile.assemble(
         payment,
         await attempts.read_attempts(tx, payment.id),
+        await calls.read_calls(tx, payment.id),
         of_payment.get(payment.id, ()),
         await audit.read_audit_of(tx, payment.id),
     )

@@ -13,6 +13,7 @@ from caas_payments.domain.attempt import Attempt
 from caas_payments.domain.audit import AuditEntry
 from caas_payments.domain.payment import Payment
 from caas_payments.domain.refund import Refund
+from caas_payments.store.calls import Call
 
 type Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 """A code, as the messages carry it."""
@@ -21,6 +22,7 @@ type Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za
 class _Summary(TypedDict):
     payment_id: UUID
     status: str
+    being_confirmed: bool
     purpose: str
     customer_id: str
     subject_id: UUID
@@ -37,6 +39,7 @@ def _summary(payment: Payment) -> _Summary:
     return {
         "payment_id": intent.payment_id,
         "status": payment.status,
+        "being_confirmed": payment.being_confirmed,
         "purpose": intent.purpose,
         "customer_id": intent.customer_id,
         "subject_id": intent.subject_id,
@@ -88,7 +91,19 @@ class AttemptView(View):
     calls: int
     last_result: str
     opened_at: datetime
+    called_at: datetime | None
+    frozen_at: datetime | None
     resolved_at: datetime | None
+
+
+class CallView(View):
+    """One question to the gateway about an attempt, its result, and the pause before the next one."""
+
+    number: int
+    at: datetime
+    step: str
+    result: str
+    retry_in_ms: int | None
 
 
 class RefundView(View):
@@ -114,10 +129,11 @@ class AuditView(View):
 
 
 class PaymentView(BaseModel):
-    """A payment as its customer may see it."""
+    """A payment as its customer may see it. While `being_confirmed` nobody knows how an operation ended: no guess."""
 
     payment_id: UUID
     status: str
+    being_confirmed: bool
     purpose: str
     customer_id: str
     subject_id: UUID
@@ -140,10 +156,12 @@ class PaymentFile(PaymentView):
     activation_id: UUID | None
     gateway_transaction_id: str | None
     version: int
+    frozen: bool
     delivery: Delivery
     hold: HoldView | None
     proof: ProofView | None
     attempts: list[AttemptView]
+    calls: list[CallView]
     refunds: list[RefundView]
     audit: list[AuditView]
 
@@ -152,6 +170,7 @@ class PaymentFile(PaymentView):
         cls,
         payment: Payment,
         attempts: Sequence[Attempt],
+        calls: Sequence[Call],
         refunds: Sequence[Refund],
         audit: Sequence[AuditEntry],
     ) -> Self:
@@ -161,10 +180,12 @@ class PaymentFile(PaymentView):
             activation_id=payment.intent.activation_id,
             gateway_transaction_id=payment.transaction_id,
             version=payment.version,
+            frozen=payment.frozen,
             delivery=payment.intent.delivery,
             hold=HoldView.model_validate(payment.hold) if payment.hold else None,
             proof=ProofView.model_validate(payment.proof) if payment.proof else None,
             attempts=[AttemptView.model_validate(attempt) for attempt in attempts],
+            calls=[CallView.model_validate(call) for call in calls],
             refunds=[RefundView.model_validate(refund) for refund in refunds],
             audit=[AuditView.model_validate(entry) for entry in audit],
         )

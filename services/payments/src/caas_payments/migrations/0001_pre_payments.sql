@@ -92,6 +92,9 @@ CREATE TABLE attempts (
     last_result text NOT NULL DEFAULT '',
     opened_at timestamptz NOT NULL,
     resolved_at timestamptz,
+    uncertain boolean NOT NULL DEFAULT false,
+    called_at timestamptz,
+    frozen_at timestamptz,
     PRIMARY KEY (payment_id, number),
     CONSTRAINT a_service_is_never_sold FOREIGN KEY (payment_id, sold) REFERENCES payments (id, sold),
     FOREIGN KEY (proof_id, proof_kind, payment_id) REFERENCES delivery_proofs (id, kind, payment_id),
@@ -104,11 +107,44 @@ CREATE TABLE attempts (
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX attempts_one_open ON attempts (payment_id) WHERE state = 'open';
 CREATE UNIQUE INDEX attempts_capture_or_void ON attempts (payment_id)
-    WHERE operation IN ('capture', 'void') AND state <> 'refused';
+    WHERE operation IN ('capture', 'void') AND state IN ('open', 'succeeded');
 COMMENT ON COLUMN attempts.sold IS
     'By the foreign key a sale belongs to a payment that is sold; a hold, capture or void to one of a service (SVC-6).';
 COMMENT ON TABLE attempts IS
     'Operations asked of the gateway, one open per payment, each under one idempotency key that is stored before the call.';
+
+COMMENT ON COLUMN attempts.uncertain IS 'One of its calls may have reached the gateway (GW-4).';
+COMMENT ON COLUMN attempts.frozen_at IS 'Since when its outcome waits for the truth or for a person; see cases.';
+
+CREATE TABLE attempt_calls (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    payment_id uuid NOT NULL REFERENCES payments (id),
+    number int NOT NULL,
+    at timestamptz NOT NULL,
+    step text NOT NULL CHECK (step IN ('call', 'look_up', 'hint')),
+    result text NOT NULL,
+    retry_in_ms bigint
+);
+CREATE INDEX attempt_calls_payment ON attempt_calls (payment_id, id);
+COMMENT ON TABLE attempt_calls IS
+    'Every question to the gateway, what it came to, and the pause before the next (GW-2); append-only. Number 0: no open attempt.';
+
+CREATE TABLE cases (
+    id uuid PRIMARY KEY,
+    payment_id uuid NOT NULL,
+    number int NOT NULL,
+    reason text NOT NULL,
+    opened_at timestamptz NOT NULL,
+    resolved_at timestamptz,
+    resolution text,
+    note text NOT NULL DEFAULT '',
+    actor text NOT NULL DEFAULT '',
+    FOREIGN KEY (payment_id, number) REFERENCES attempts (payment_id, number),
+    CONSTRAINT resolved_is_explained CHECK ((resolved_at IS NULL) = (resolution IS NULL))
+);
+CREATE UNIQUE INDEX cases_one_open ON cases (payment_id) WHERE resolved_at IS NULL;
+CREATE INDEX cases_attempt ON cases (payment_id, number);
+COMMENT ON TABLE cases IS 'Frozen attempts, whose outcome nobody knows (GW-4): open until the truth is found or a person rules.';
 
 CREATE TABLE captures (
     payment_id uuid PRIMARY KEY,
@@ -188,7 +224,7 @@ CREATE TABLE audit_log (
     sequence bigint PRIMARY KEY CHECK (sequence > 0),
     payment_id uuid NOT NULL,
     at timestamptz NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('transition', 'rejection')),
+    kind text NOT NULL CHECK (kind IN ('transition', 'rejection', 'ruling')),
     source text NOT NULL,
     target text NOT NULL,
     reason text NOT NULL,
@@ -216,6 +252,7 @@ END $$;
 CREATE TRIGGER audit_log_rows BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_log_table BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER delivery_proofs_rows BEFORE UPDATE OR DELETE ON delivery_proofs FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER attempt_calls_rows BEFORE UPDATE OR DELETE ON attempt_calls FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER webhook_reprocessings_rows BEFORE UPDATE OR DELETE ON webhook_reprocessings
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER captures_rows BEFORE UPDATE OR DELETE ON captures FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -238,7 +275,10 @@ CREATE TYPE new_attempt AS (
     calls int, misses int, silences int, alerted boolean, last_result text, opened_at timestamptz, resolved_at timestamptz);
 CREATE TYPE changed_attempt AS (
     payment_id uuid, number int, state text, calls int, misses int, silences int, alerted boolean, last_result text,
-    resolved_at timestamptz);
+    resolved_at timestamptz, uncertain boolean, called_at timestamptz, frozen_at timestamptz);
+CREATE TYPE new_attempt_call AS (payment_id uuid, number int, step text, result text, retry_in_ms bigint);
+CREATE TYPE new_case AS (id uuid, payment_id uuid, number int, reason text);
+CREATE TYPE closed_case AS (payment_id uuid, number int, resolution text, actor text);
 CREATE TYPE new_capture AS (payment_id uuid, proof_id uuid, amount_minor bigint);
 CREATE TYPE new_audit_entry AS (
     sequence bigint, payment_id uuid, at timestamptz, kind text, source text, target text, reason text, cause_id text,

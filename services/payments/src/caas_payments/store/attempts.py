@@ -20,7 +20,8 @@ LEFT JOIN delivery_proofs d ON d.id = n.proof_id
 
 UPDATE: Final = """
 UPDATE attempts a SET state = n.state, calls = n.calls, misses = n.misses, silences = n.silences,
-    alerted = n.alerted, last_result = n.last_result, resolved_at = n.resolved_at
+    alerted = n.alerted, last_result = n.last_result, resolved_at = n.resolved_at, uncertain = n.uncertain,
+    called_at = n.called_at, frozen_at = n.frozen_at
 FROM unnest($1::changed_attempt[]) AS n
 WHERE a.payment_id = n.payment_id AND a.number = n.number AND a.state = 'open'
 """
@@ -65,6 +66,9 @@ async def update_attempts(tx: Tx, attempts: Sequence[Attempt]) -> None:
             attempt.alerted,
             attempt.last_result,
             attempt.resolved_at,
+            attempt.uncertain,
+            attempt.called_at,
+            attempt.frozen_at,
         )
         for attempt in attempts
     ]
@@ -92,4 +96,7 @@ def _attempt(row: Record) -> Attempt:
         alerted=row["alerted"],
         last_result=row["last_result"],
         resolved_at=row["resolved_at"],
+        uncertain=row["uncertain"],
+        called_at=row["called_at"],
+        frozen_at=row["frozen_at"],
     )

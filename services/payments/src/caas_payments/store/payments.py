@@ -19,6 +19,7 @@ from caas_payments.errors import ConcurrentChange
 _PAYMENT: Final = """
 SELECT p.*, a.number, a.operation, a.amount_minor AS attempt_minor, a.state, a.opened_at,
     a.proof_id AS attempt_proof_id, a.refund_id, a.calls, a.misses, a.silences, a.alerted, a.last_result,
+    a.uncertain, a.called_at, a.frozen_at,
     d.id AS proof_id, d.kind AS proof_kind, d.ground, d.reason AS proof_reason, d.recorded_at, d.applied_at, d.evidence
 FROM payments p
 LEFT JOIN attempts a ON a.payment_id = p.id AND a.state = 'open'
@@ -268,4 +269,7 @@ def _attempt(row: Record) -> Attempt:
         silences=row["silences"],
         alerted=row["alerted"],
         last_result=row["last_result"],
+        uncertain=row["uncertain"],
+        called_at=row["called_at"],
+        frozen_at=row["frozen_at"],
     )

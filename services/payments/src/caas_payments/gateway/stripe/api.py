@@ -13,6 +13,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from caas_payments.domain.gateway_result import Unavailable, Unknown
+from caas_payments.gateway.retry_after import retry_after_s
 
 STRIPE_VERSION: Final = "2026-08-26.dahlia"
 """The version of the API that this adapter is written for and stripe-mock checks; raising it is a change of code."""
@@ -20,7 +21,6 @@ STRIPE_VERSION: Final = "2026-08-26.dahlia"
 _log = structlog.get_logger(__name__)
 
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_LONGEST_RETRY_AFTER_S: Final = 3600
 
 type Form = Mapping[str, str | int]
 
@@ -84,9 +84,9 @@ class StripeApi:
         try:
             response = await self._http.send(request)
         except _NOTHING_SENT as error:
-            return Unavailable(type(error).__name__)
+            return Unavailable(type(error).__name__, outage=True)
         except httpx.HTTPError as error:
-            return Unknown(type(error).__name__)
+            return Unknown(type(error).__name__, outage=True)
         return Content(response.content) if response.is_success else _failure(response)
 
 
@@ -97,11 +97,11 @@ def _failure(response: httpx.Response) -> Objection | Unavailable | Unknown:
             _log.error("gateway_refuses_our_key", status=response.status_code)
             return Unavailable("unauthorized")
         case 429:
-            return Unavailable("too_many_requests", _retry_after_s(response))
+            return Unavailable("too_many_requests", retry_after_s(response.headers))
         case status if 400 <= status < 500:
             return _objection(response)
         case status:
-            return Unknown(f"http_{status}")
+            return Unknown(f"http_{status}", outage=status >= httpx.codes.INTERNAL_SERVER_ERROR)
 
 
 def _objection(response: httpx.Response) -> Objection | Unknown:
@@ -114,9 +114,3 @@ def _objection(response: httpx.Response) -> Objection | Unknown:
         # An earlier request under this key is still running, or was another one: the record decides.
         return Unknown((error.code or error.type or f"http_{response.status_code}")[:64])
     return Objection(response.status_code, error)
-
-
-def _retry_after_s(response: httpx.Response) -> int | None:
-    """Whole seconds, at most an hour."""
-    text = response.headers.get("Retry-After", "")
-    return min(int(text), _LONGEST_RETRY_AFTER_S) if text.isascii() and text.isdigit() else None
