@@ -14,7 +14,7 @@ from caas_contracts.topics import ORDERS_EVENTS
 Vin = Annotated[
     str, Field(pattern=r"^[A-HJ-NPR-Z0-9]{17}$", description="vehicle identification number, ISO 3779"), NoCardData
 ]
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="a calendar day in Europe/Madrid"), NoCardData]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="a calendar day in Europe/Madrid")]
 Plates = Annotated[
     str, Field(min_length=1, max_length=16, pattern=r"^[A-Z0-9 -]+$", description="as issued"), NoCardData
 ]
@@ -51,7 +51,7 @@ class VehicleOrderPlaced(VehicleOrderEvent):
     customer_name: Annotated[str, Field(max_length=200), NoCardData]
     customer_email: Annotated[str, Field(max_length=320), NoCardData]
     customer_tax_id: Annotated[str, Field(max_length=20, description="NIF or VAT number"), NoCardData] | None = None
-    customer_language: Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1"), NoCardData] = "es"
+    customer_language: Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1")] = "es"
 
 
 class VehicleOrderReserved(VehicleOrderEvent):
