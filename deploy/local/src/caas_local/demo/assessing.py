@@ -6,13 +6,20 @@ from typing import Any
 
 from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors
+from caas_local.demo.cars.assessing import assess_cars
+from caas_local.demo.cars.selling import CarMarket
 from caas_local.demo.databases import Databases
 from caas_local.demo.report import Latency, OutcomeRow, Report, percentile
 from caas_local.demo.scenarios import SCENARIOS, Sale
 
 
 async def assess(
-    sold: Mapping[str, Sale], databases: Databases, actors: Actors, last_run: Mapping[str, Any], duration_s: float
+    sold: Mapping[str, Sale],
+    market: CarMarket,
+    databases: Databases,
+    actors: Actors,
+    last_run: Mapping[str, Any],
+    duration_s: float,
 ) -> Report:
     """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report."""
     purchases = {row["id"]: row for row in await databases.rows("orders", db.STATUSES)}
@@ -43,6 +50,7 @@ async def assess(
         mails=(await actors.partner("mail", "/messages/count"))["count"],
         latency_ms=await _latency(sold, databases, applied, purchases),
         duration_s=round(duration_s, 1),
+        cars=await assess_cars(market.orders, market.refused, transactions, databases, actors),
         outcomes=_outcomes(sold, purchases, transactions),
         cases=cases,
     )
