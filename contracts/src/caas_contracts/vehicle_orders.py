@@ -7,13 +7,17 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from caas_contracts.message import UUID, Code, Instant, Message
+from caas_contracts.message import UUID, Code, Instant, Message, NoCardData
 from caas_contracts.money import Money
 from caas_contracts.topics import ORDERS_EVENTS
 
-Vin = Annotated[str, Field(pattern=r"^[A-HJ-NPR-Z0-9]{17}$", description="vehicle identification number, ISO 3779")]
+Vin = Annotated[
+    str, Field(pattern=r"^[A-HJ-NPR-Z0-9]{17}$", description="vehicle identification number, ISO 3779"), NoCardData
+]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="a calendar day in Europe/Madrid")]
-Plates = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Z0-9 -]+$", description="as issued")]
+Plates = Annotated[
+    str, Field(min_length=1, max_length=16, pattern=r"^[A-Z0-9 -]+$", description="as issued"), NoCardData
+]
 
 
 class VehicleOrderEvent(Message):
@@ -36,7 +40,7 @@ class VehicleOrderPlaced(VehicleOrderEvent):
 
     TYPE: ClassVar[str] = "caas.orders.VehicleOrderPlaced.v1"
 
-    model_name: Annotated[str, Field(max_length=200)]
+    model_name: Annotated[str, Field(max_length=200), NoCardData]
     options: list[Code]
     dealership: Code
     total: Money
@@ -44,9 +48,9 @@ class VehicleOrderPlaced(VehicleOrderEvent):
     vat_rate_bp: Annotated[int, Field(ge=0, le=10_000, description="2100 is 21 %; the amounts include it")]
     reservation_payment_id: UUID
     vehicle_id: Code | None = None
-    customer_name: Annotated[str, Field(max_length=200)]
-    customer_email: Annotated[str, Field(max_length=320)]
-    customer_tax_id: Annotated[str, Field(max_length=20, description="NIF or VAT number")] | None = None
+    customer_name: Annotated[str, Field(max_length=200), NoCardData]
+    customer_email: Annotated[str, Field(max_length=320), NoCardData]
+    customer_tax_id: Annotated[str, Field(max_length=20, description="NIF or VAT number"), NoCardData] | None = None
     customer_language: Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1")] = "es"
 
 

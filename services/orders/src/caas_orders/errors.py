@@ -147,14 +147,6 @@ class PurchaseCancelled(Problem):
     title = "The purchase was cancelled"
 
 
-class WebhookRefused(Problem):
-    """A partner's webhook is forged, stale or malformed; nothing changed. `detail` shows nothing of it."""
-
-    status = 400
-    code = "webhook_refused"
-    title = "The webhook was not accepted"
-
-
 class OrderNotFound(Problem):
     """No such vehicle order, or somebody else's."""
 
@@ -265,3 +257,11 @@ class InvitationInvalid(Problem):
     status = 410
     code = "invitation_invalid"
     title = "This invitation cannot be used"
+
+
+class WebhookRefused(Problem):
+    """A partner's webhook is forged, stale or malformed; nothing changed. `detail` shows nothing of it."""
+
+    status = 400
+    code = "webhook_refused"
+    title = "The webhook was not accepted"
