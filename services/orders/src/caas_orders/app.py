@@ -37,7 +37,6 @@ from caas_orders.handlers.purchasing import record_maintenance
 from caas_orders.handlers.supplying import record_factory_orders, record_registrations, record_transports
 from caas_orders.handlers.telling import ALERT_MAIL_EFFECT, MAIL_EFFECT, record_alert_mails, record_mails
 from caas_orders.http import routers
-from caas_orders.http.following import partner_webhooks_router
 from caas_orders.settings import OrdersSettings
 
 
@@ -62,9 +61,7 @@ def build(
         policy=policy,
     )
     runtime = Runtime(service, settings)
-    return create_app(
-        runtime, [*routers(runtime, policy), partner_webhooks_router(runtime, webhooks(settings), policy)]
-    )
+    return create_app(runtime, routers(runtime, policy))
 
 
 def orders_service(
