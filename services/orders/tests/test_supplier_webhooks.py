@@ -20,7 +20,7 @@ from caas_chassis.testing.harness import Harness
 from caas_chassis.web import create_app
 from caas_contracts.envelope import rfc3339
 from caas_contracts.vehicle_orders import VehicleBuilt, VehicleDelivered, VehicleReady
-from caas_orders.app import orders_service
+from caas_orders.app import build, orders_service
 from caas_orders.domain.order_status import VehicleOrderStatus
 from caas_orders.domain.vehicle_order import VehicleOrder
 from caas_orders.gateway.connecting import connect, webhooks
@@ -275,6 +275,10 @@ async def test_a_real_factory_tells_twice_and_in_the_wrong_order_before_its_answ
             assert found.factory_order_id is not None
             assert factory.get("/sandbox/books").json()["by_reference_max"] == 1
             assert len(await harness.published(VehicleBuilt)) == len(await harness.published(VehicleReady)) == 1
+
+
+def test_the_application_has_the_door_for_suppliers() -> None:
+    assert "/webhooks/{partner}" in build(settings()).openapi()["paths"]
 
 
 async def until_sent(partner: httpx.Client) -> None:
