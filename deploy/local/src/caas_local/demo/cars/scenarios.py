@@ -30,13 +30,15 @@ FORFEITED: Final = CarScenario(
 )
 RESOLD: Final = CarScenario("resold", "that car, from stock", "delivered", 6, from_stock=True)
 TOO_LATE: Final = CarScenario("too_late", "the same car, same instant", "refused", 6, from_stock=True)
-GATEWAY_DOWN: Final = CarScenario("gateway_down", "during the final payment", "delivered", 6)
+GATEWAY_DOWN: Final = CarScenario("gateway_down", "final payment taken when back", "delivered", 6)
+GATEWAY_BUSY: Final = CarScenario("gateway_unavailable", "given up, then paid again", "delivered", 6)
 FACTORY_DOWN: Final = CarScenario("factory_down", "for six hours, then ordered", "delivered", 6)
 REJECTED: Final = CarScenario("registration_rejected", "corrected, then accepted", "delivered", 6)
 OVERDUE: Final = CarScenario("deadline_missed", "never pays the rest", "payment_failed", 6, final_card=None)
 
 CAR_SCENARIOS: Final[Sequence[CarScenario]] = (
-    PAID_IN_FULL, DECLINED, FORFEITED, RESOLD, TOO_LATE, GATEWAY_DOWN, FACTORY_DOWN, REJECTED, OVERDUE,
+    PAID_IN_FULL, DECLINED, FORFEITED, RESOLD, TOO_LATE, GATEWAY_DOWN, GATEWAY_BUSY,
+    FACTORY_DOWN, REJECTED, OVERDUE,
 )  # fmt: skip
 
 
