@@ -5,8 +5,8 @@ import pytest
 from caas_chassis.testing.harness import Harness
 from caas_contracts import Money
 from caas_contracts.operations import AlertRaised
-from caas_contracts.payments import PaymentFailed, PaymentInitiated, RiskRating
-from caas_payments.domain.risk import RiskPolicy
+from caas_contracts.payments import DeliveryDecision, PaymentFailed, PaymentInitiated, PaymentPurpose, RiskRating
+from caas_payments.domain.risk import CustomerHistory, RiskPolicy, decide_delivery
 from caas_payments.domain.rules import Rules
 from services.payments.tests.builders import a_settlement, a_success, an_authorization
 from services.payments.tests.in_process_gateway import InProcessGateway
@@ -76,6 +76,17 @@ async def test_a_payment_over_a_limit_fails_before_the_gateway_is_asked(
     assert payment.intent.delivery.reasons == [reason]
     assert (payment.intent.delivery.rating, payment.intent.delivery.policy_version) == (RiskRating.MEDIUM, 2)
     assert gateway.calls["authorize"] == 0
+
+
+def test_a_final_payment_blocks_and_has_no_limit() -> None:  # RSK-1
+    policy = RiskPolicy(version=2, currency="EUR", max_amount_minor=5_000, max_exposure_minor=10_000, max_write_offs=1)
+    history = CustomerHistory(at_risk_minor=10_000, write_offs=2)
+    final = decide_delivery(policy, PaymentPurpose.FINAL, 3_049_000, "EUR", history)
+    assert (final.decision, final.rating) == (DeliveryDecision.ON_AUTHORIZATION, RiskRating.NONE)
+    reservation = decide_delivery(policy, PaymentPurpose.RESERVATION, 5_001, "EUR", CustomerHistory())
+    assert (reservation.decision, reservation.reasons) == (DeliveryDecision.REFUSE, ["amount_over_limit"])
+    foreign = decide_delivery(policy, PaymentPurpose.FINAL, 3_049_000, "USD", CustomerHistory())
+    assert foreign.reasons == ["currency_not_covered"]
 
 
 async def test_open_exposure_is_limited_per_customer_also_within_one_batch(payments: Harness) -> None:

@@ -16,7 +16,7 @@ from caas_chassis.service import Service
 from caas_chassis.web import create_app
 from caas_orders.domain.sales_policy import ForfeitOn, SalesPolicy
 from caas_orders.gateway import Mailer, MailOutcome, Maintenance, MaintenanceAnswer, MaintenanceQuestion, OutgoingMail
-from caas_orders.gateway.connecting import connect
+from caas_orders.gateway.connecting import connect, webhooks
 from caas_orders.gateway.mail import SmtpMailer, SmtpServer
 from caas_orders.gateway.supply import (
     FactoryAnswer,
@@ -37,6 +37,7 @@ from caas_orders.handlers.purchasing import record_maintenance
 from caas_orders.handlers.supplying import record_factory_orders, record_registrations, record_transports
 from caas_orders.handlers.telling import ALERT_MAIL_EFFECT, MAIL_EFFECT, record_alert_mails, record_mails
 from caas_orders.http import routers
+from caas_orders.http.following import partner_webhooks_router
 from caas_orders.settings import OrdersSettings
 
 
@@ -61,7 +62,8 @@ def build(
         policy=policy,
     )
     runtime = Runtime(service, settings)
-    return create_app(runtime, routers(runtime, policy))
+    told_by_suppliers = partner_webhooks_router(runtime, webhooks(settings), policy)
+    return create_app(runtime, [*routers(runtime, policy), told_by_suppliers])
 
 
 def orders_service(

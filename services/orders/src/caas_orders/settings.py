@@ -19,15 +19,15 @@ class OrdersSettings(ServiceSettings):
     vss_api_key: SecretStr
     vss_timeout_s: float = Field(default=3.0, gt=0, le=20, description="a customer waits for it before paying (SVC-2)")
 
-    factory_url: str = Field(default="http://127.0.0.1:8206", description="base address of the factory")
+    factory_url: str = Field(default="", description="base address; without the three, their tasks wait")
     factory_api_key: SecretStr = SecretStr("")
     factory_webhook_secret: SecretStr = Field(default=SecretStr(""), description="whsec_..., signs its webhooks")
     factory_webhook_previous_secret: SecretStr = Field(default=SecretStr(""), description="during a rotation")
-    registration_url: str = Field(default="http://127.0.0.1:8207", description="base address of the administration")
+    registration_url: str = Field(default="", description="base address of the administration")
     registration_api_key: SecretStr = SecretStr("")
     registration_webhook_secret: SecretStr = Field(default=SecretStr(""), description="whsec_...")
     registration_webhook_previous_secret: SecretStr = Field(default=SecretStr(""), description="during a rotation")
-    transport_url: str = Field(default="http://127.0.0.1:8208", description="base address of the transport company")
+    transport_url: str = Field(default="", description="base address of the transport company")
     transport_api_key: SecretStr = SecretStr("")
     transport_webhook_secret: SecretStr = Field(default=SecretStr(""), description="whsec_...")
     transport_webhook_previous_secret: SecretStr = Field(default=SecretStr(""), description="during a rotation")

@@ -73,10 +73,6 @@ class CommissionClient:
         except (ValidationError, Nonsense) as error:
             return self._unanswered(reference, "invalid_answer", type(error).__name__)
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
     async def _find(self, reference: str) -> Commission | Unanswered | None:
         response = await self._http.get(f"/{self._collection}", params={"reference": reference})
         if response.status_code != httpx.codes.OK:

@@ -15,8 +15,16 @@ from caas_orders.settings import OrdersSettings
 _CONNECTIONS: Final = 32  # As many as the effect that calls a partner makes calls at once.
 
 
-def connect(settings: OrdersSettings) -> Suppliers:
-    """The partners over HTTP; connections are made when they are needed."""
+def connect(settings: OrdersSettings) -> Suppliers | None:
+    """The partners over HTTP; connections are made when they are needed. None without addresses.
+
+    Raises ValueError when only some of the addresses are given.
+    """
+    addresses = (settings.factory_url, settings.registration_url, settings.transport_url)
+    if not any(addresses):
+        return None
+    if not all(addresses):
+        raise ValueError("factory_url, registration_url and transport_url go together: give all three or none")
     timeout_s = settings.partner_timeout_s
     factory = _client(settings.factory_url, settings.factory_api_key, timeout_s)
     registration = _client(settings.registration_url, settings.registration_api_key, timeout_s)

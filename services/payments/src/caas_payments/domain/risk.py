@@ -57,8 +57,13 @@ class CustomerHistory:
 def decide_delivery(
     policy: RiskPolicy, purpose: PaymentPurpose, amount_minor: int, currency: str, history: CustomerHistory
 ) -> Delivery:
-    """RSK-2: deliver on authorisation (CaaS assumes the settlement risk) unless a limit says refuse."""
-    reasons = _objections(policy, amount_minor, currency, history)
+    """RSK-2: deliver on authorisation (CaaS assumes the settlement risk) unless a limit says refuse.
+
+    A final payment has no rating and no limit (RSK-1): it blocks, and the price of a vehicle exceeds them all.
+    """
+    reasons = _unpayable(policy, amount_minor, currency)
+    if not reasons and RATINGS[purpose] is not RiskRating.NONE:
+        reasons = _over_limits(policy, amount_minor, history)
     return Delivery(
         decision=DeliveryDecision.REFUSE if reasons else DeliveryDecision.ON_AUTHORIZATION,
         rating=RATINGS[purpose],
@@ -67,11 +72,13 @@ def decide_delivery(
     )
 
 
-def _objections(policy: RiskPolicy, amount_minor: int, currency: str, history: CustomerHistory) -> list[str]:
+def _unpayable(policy: RiskPolicy, amount_minor: int, currency: str) -> list[str]:
     if currency != policy.currency:
         return ["currency_not_covered"]
-    if amount_minor == 0:
-        return ["nothing_to_pay"]
+    return ["nothing_to_pay"] if amount_minor == 0 else []
+
+
+def _over_limits(policy: RiskPolicy, amount_minor: int, history: CustomerHistory) -> list[str]:
     found = {
         "amount_over_limit": amount_minor > policy.max_amount_minor,
         "exposure_over_limit": history.at_risk_minor + amount_minor > policy.max_exposure_minor,

@@ -5,6 +5,7 @@ from typing import Any
 
 from caas_chassis.handling import Handler
 from caas_contracts import Message
+from caas_contracts.audit import AuditAnchored
 from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import (
@@ -28,6 +29,7 @@ from caas_reconciliation.handlers.facts import (
     post_refunds,
     post_sales,
 )
+from caas_reconciliation.handlers.witness import witness_anchors
 
 HANDLERS: Mapping[type[Message], Handler[Any]] = {
     PurchasePlaced: note_purchases,
@@ -41,4 +43,5 @@ HANDLERS: Mapping[type[Message], Handler[Any]] = {
     CreditNoteIssued: post_credit_notes,
     VehicleOrderPlaced: note_vehicle_orders,
     VehicleOrderForfeited: post_forfeitures,
+    AuditAnchored: witness_anchors,
 }
