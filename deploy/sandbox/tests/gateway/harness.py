@@ -249,6 +249,11 @@ class Gateway:
         answer = self.http.post("/sandbox/faults", json=fault)
         assert answer.status_code == 201, answer.text
 
+    def log_of(self, reference: str) -> list[dict[str, Any]]:
+        """What was asked, answered and told about a reference, in order."""
+        log: list[dict[str, Any]] = self.get("/sandbox/requests", reference=reference)["requests"]
+        return log
+
     def _pages(self, path: str, member: str, limit: int) -> Iterator[dict[str, Any]]:
         cursor, more = "0", True
         while more:

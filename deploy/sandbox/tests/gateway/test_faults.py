@@ -1,11 +1,12 @@
 """Scripted faults strike the request they are meant for, as often as they shall, and are counted."""
 
+import contextlib
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from .harness import Gateway, a_reference
+from .harness import Gateway, a_reference, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +131,44 @@ def test_a_fault_that_cannot_be_is_refused(gateway: Gateway, fault: dict[str, ob
 
     assert answer.status_code == 400
     assert gateway.get("/sandbox/faults")["faults"] == []
+
+
+def test_an_expired_key_is_refused_though_the_effect_is_booked(gateway: Gateway) -> None:
+    hold = gateway.a_hold()
+    gateway.add_fault(kind="key_expired", operation="capture", reference=hold["reference"])
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        gateway.capture(hold, key=hold["id"])
+
+    assert gateway.found(hold)["status"] == "captured"
+    again = gateway.capture(hold, key=hold["id"])
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency_key_expired")
+
+
+@pytest.mark.parametrize(
+    ("timing", "order"),
+    [
+        ("before_answer", ["asked", "webhook_delivered", "answered"]),
+        ("after_answer", ["asked", "answered", "webhook_delivered"]),
+        ("never", ["webhook_withheld", "asked", "answered"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["slow", "timeout_after"])
+def test_a_webhook_comes_before_or_after_the_answer_or_never(
+    gateway: Gateway, kind: str, timing: str, order: list[str]
+) -> None:
+    hold = gateway.a_hold()
+    reference = hold["reference"]
+    wait_until(lambda: len(gateway.log_of(reference)) == 3, "the webhook of the hold")
+    script = {"reference": reference, "webhook": "transaction.captured", "timing": timing}
+    assert gateway.http.post("/sandbox/timings", json=script).status_code == 201
+    gateway.add_fault(kind=kind, operation="capture", reference=reference)
+
+    with contextlib.suppress(httpx.RemoteProtocolError):
+        gateway.capture(hold)
+
+    wait_until(lambda: len(gateway.log_of(reference)) >= 6, "the log")
+    happened = gateway.log_of(reference)[3:]
+    assert [entry["happening"] for entry in happened] == order
+    asked = next(entry for entry in happened if entry["happening"] == "asked")
+    assert (asked["operation"], asked["fault"]) == ("capture", kind)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any, assert_never, override
 
 from fastapi import Response
@@ -25,12 +26,44 @@ class _NoAnswer(Response):
         await close_without_answer(scope, receive)
 
 
+class _LateAnswer(Response):
+    """The answer as it is meant, `late_s` seconds after the effect."""
+
+    def __init__(self, answer: Response, late_s: float) -> None:
+        super().__init__()
+        self._answer = answer
+        self._late_s = late_s
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(self._late_s)
+        await self._answer(scope, receive, send)
+
+
 class _HalfAnswer(Response):
     """Sends half of the body and closes the connection."""
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_half(bytes(self.body), scope, receive, send)
+
+
+class AccompaniedResponse(Response):
+    """An answer that waits for `before`, and is followed by `after` when it, or its silence, is over."""
+
+    def __init__(self, answer: Response, before: Callable[[], Awaitable[None]], after: Callable[[], None]) -> None:
+        super().__init__()
+        self._answer = answer
+        self._before = before
+        self._after = after
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._before()
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._after()
 
 
 def response_of(answer: Answer) -> Response:
@@ -59,8 +92,10 @@ def response_instead(fault: Fault, hang_s: float) -> Response:
 def response_spoiled(answer: Answer, kind: FaultKind, hang_s: float) -> Response:
     """What is sent when the fault strikes after the effect was booked."""
     match kind:
-        case FaultKind.TIMEOUT_AFTER:
+        case FaultKind.TIMEOUT_AFTER | FaultKind.KEY_EXPIRED:
             return _NoAnswer(hang_s)
+        case FaultKind.SLOW:
+            return _LateAnswer(response_of(answer), hang_s)
         case FaultKind.ERROR_AFTER:
             return _problem(500, "internal_error")
         case FaultKind.GARBAGE:

@@ -15,10 +15,12 @@ from caas_sandbox.gateway.control import ControlApi
 from caas_sandbox.gateway.database import open_database
 from caas_sandbox.gateway.errors import InvalidRequest, Problem
 from caas_sandbox.gateway.fault_script import FaultScript
-from caas_sandbox.gateway.http import GatewayApi
+from caas_sandbox.gateway.http import GatewayApi, Witness
 from caas_sandbox.gateway.idempotency import PROBLEM_JSON, problem_answer
+from caas_sandbox.gateway.request_log import RequestLog
 from caas_sandbox.gateway.settings import Settings
 from caas_sandbox.gateway.store import Store
+from caas_sandbox.gateway.timings import Timings
 from caas_sandbox.gateway.webhooks import OutgoingWebhooks, WebhookSender
 from caas_sandbox.serving import Loop
 
@@ -35,13 +37,14 @@ def build_gateway(settings: Settings) -> Gateway:
     """Opens the books and wires everything that works on them."""
     connection = open_database(settings.state_dir)
     clock = BusinessClock()
-    webhooks = OutgoingWebhooks(connection, clock, enabled=settings.webhook_url is not None)
+    timings, log = Timings(), RequestLog()
+    webhooks = OutgoingWebhooks(connection, clock, timings, log, enabled=settings.webhook_url is not None)
     books = Books(connection, clock, webhooks, pending_s=settings.pending_s)
     agenda = Agenda(connection, clock, books, webhooks)
     script = FaultScript(connection)
     http = FastAPI(title="Sandbox payment gateway")
-    http.include_router(GatewayApi(settings, books, agenda, script).router())
-    http.include_router(ControlApi(Store(connection), script, webhooks).router())
+    http.include_router(GatewayApi(settings, books, agenda, script, Witness(log, timings, webhooks)).router())
+    http.include_router(ControlApi(Store(connection), script, webhooks, timings, log).router())
     http.add_exception_handler(Problem, _answer_problem)
     http.add_exception_handler(RequestValidationError, _answer_invalid)
     loops: tuple[Loop, ...] = (agenda.run,)

@@ -72,6 +72,11 @@ class Books:
         self.find(transaction_id)
         return self._once(intent, lambda: self._refund(transaction_id, request, intent.key))
 
+    def expire_key(self, key: str) -> None:
+        """The answer under this key is not kept any more."""
+        with database_transaction(self._connection):
+            self._answers.expire(key)
+
     def find(self, transaction_id: str) -> Transaction:
         """The transaction as it is now, its hold expired if its time has passed; raises NotFound."""
         return self._up_to_date(self._stored(transaction_id))

@@ -6,8 +6,10 @@ from fastapi import APIRouter, Query
 
 from caas_sandbox.gateway.fault_script import FaultScript
 from caas_sandbox.gateway.http import Cursor, Limit
-from caas_sandbox.gateway.requests import FaultRequest
+from caas_sandbox.gateway.request_log import RequestLog
+from caas_sandbox.gateway.requests import FaultRequest, TimingRequest
 from caas_sandbox.gateway.store import Store
+from caas_sandbox.gateway.timings import Timings
 from caas_sandbox.gateway.webhooks import OutgoingWebhooks
 
 type Currency = Annotated[str, Query(pattern=r"^[A-Z]{3}$")]
@@ -16,7 +18,11 @@ type Currency = Annotated[str, Query(pattern=r"^[A-Z]{3}$")]
 class ControlApi:
     """What tests and the demo read and set."""
 
-    def __init__(self, store: Store, script: FaultScript, webhooks: OutgoingWebhooks) -> None:
+    def __init__(
+        self, store: Store, script: FaultScript, webhooks: OutgoingWebhooks, timings: Timings, log: RequestLog
+    ) -> None:
+        self._timings = timings
+        self._log = log
         self._store = store
         self._script = script
         self._webhooks = webhooks
@@ -28,6 +34,8 @@ class ControlApi:
         router.add_api_route("/sandbox/faults", self._faults, methods=["GET"])
         router.add_api_route("/sandbox/faults", self._add_fault, methods=["POST"], status_code=201)
         router.add_api_route("/sandbox/faults", self._clear_faults, methods=["DELETE"])
+        router.add_api_route("/sandbox/timings", self._set_timing, methods=["POST"], status_code=201)
+        router.add_api_route("/sandbox/requests", self._requests, methods=["GET"])
         router.add_api_route("/sandbox/books", self._books, methods=["GET"])
         router.add_api_route("/sandbox/books/transactions", self._transactions, methods=["GET"])
         return router
@@ -46,6 +54,13 @@ class ControlApi:
     async def _clear_faults(self) -> dict[str, object]:
         self._script.clear()
         return {"faults": []}
+
+    async def _set_timing(self, request: TimingRequest) -> dict[str, object]:
+        self._timings.script(request.reference, request.webhook, request.timing)
+        return request.model_dump(mode="json")
+
+    async def _requests(self, reference: str | None = None) -> dict[str, object]:
+        return {"requests": list(self._log.of(reference))}
 
     async def _books(self, currency: Currency | None = None) -> dict[str, object]:
         captures, most = self._store.capture_counts(currency)

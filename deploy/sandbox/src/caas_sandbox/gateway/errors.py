@@ -54,6 +54,12 @@ class StateForbids(Problem):
     status = 409
 
 
+class KeyExpired(Problem):
+    """The idempotency key was used so long ago that its answer is not kept any more."""
+
+    status = 409
+
+
 class IdempotencyConflict(Problem):
     """The idempotency key was used before for another request."""
 

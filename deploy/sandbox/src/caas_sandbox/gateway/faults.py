@@ -31,6 +31,8 @@ class FaultKind(StrEnum):
     HALF = "half"
     NOT_FOUND = "not_found"
     WRONG_AMOUNT = "wrong_amount"
+    KEY_EXPIRED = "key_expired"
+    SLOW = "slow"
     OUTAGE = "outage"
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated
 
@@ -10,14 +11,17 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel
 
 from caas_sandbox.gateway.agenda import Agenda
-from caas_sandbox.gateway.answers import response_instead, response_of, response_spoiled
+from caas_sandbox.gateway.answers import AccompaniedResponse, response_instead, response_of, response_spoiled
 from caas_sandbox.gateway.books import Books, Intent
 from caas_sandbox.gateway.errors import Problem, Unauthorized
 from caas_sandbox.gateway.fault_script import FaultScript
-from caas_sandbox.gateway.faults import BEFORE_EFFECT, Fault, Operation
+from caas_sandbox.gateway.faults import BEFORE_EFFECT, Fault, FaultKind, Operation
 from caas_sandbox.gateway.idempotency import Answer, problem_answer
+from caas_sandbox.gateway.request_log import Entry, Happening, RequestLog
 from caas_sandbox.gateway.requests import AuthorizeRequest, CaptureRequest, RefundRequest, VoidRequest
 from caas_sandbox.gateway.settings import Settings
+from caas_sandbox.gateway.timings import Timings
+from caas_sandbox.gateway.webhooks import OutgoingWebhooks
 
 type IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 type Cursor = Annotated[str, Query(pattern=r"^\d{1,18}$")]
@@ -27,7 +31,10 @@ type Limit = Annotated[int, Query(ge=1, le=1000)]
 class GatewayApi:
     """The routes that the merchant calls; each call passes the fault script on its way in and out."""
 
-    def __init__(self, settings: Settings, books: Books, agenda: Agenda, script: FaultScript) -> None:
+    def __init__(
+        self, settings: Settings, books: Books, agenda: Agenda, script: FaultScript, witness: "Witness"
+    ) -> None:
+        self._witness = witness
         self._api_key = settings.api_key
         self._hang_s = settings.hang_s
         self._books = books
@@ -52,39 +59,47 @@ class GatewayApi:
 
     async def _authorize(self, request: AuthorizeRequest, key: IdempotencyKey) -> Response:
         intent = _intent(key, "transactions", request)
+        question = Question(Operation.AUTHORIZE, request.reference, key)
         fault = self._script.take(Operation.AUTHORIZE, request.reference)
         if fault is None:
             kind = self._books.disturbance(request)
             fault = Fault(kind=kind) if kind else None
-        return self._respond(fault, lambda: self._books.authorize(request, intent))
+        return self._respond(question, fault, lambda: self._books.authorize(request, intent))
 
     async def _capture(self, transaction_id: str, request: CaptureRequest, key: IdempotencyKey) -> Response:
         intent = _intent(key, f"{transaction_id}/capture", request)
-        fault = self._fault_of(Operation.CAPTURE, transaction_id)
-        return self._respond(fault, lambda: self._books.capture(transaction_id, request, intent))
+        question = self._question(Operation.CAPTURE, transaction_id, key)
+        fault = self._fault_of(question)
+        return self._respond(question, fault, lambda: self._books.capture(transaction_id, request, intent))
 
     async def _void(self, transaction_id: str, key: IdempotencyKey, request: VoidRequest | None = None) -> Response:
         intent = _intent(key, f"{transaction_id}/void", request or VoidRequest())
-        fault = self._fault_of(Operation.VOID, transaction_id)
-        return self._respond(fault, lambda: self._books.void(transaction_id, intent))
+        question = self._question(Operation.VOID, transaction_id, key)
+        fault = self._fault_of(question)
+        return self._respond(question, fault, lambda: self._books.void(transaction_id, intent))
 
     async def _refund(self, transaction_id: str, request: RefundRequest, key: IdempotencyKey) -> Response:
         intent = _intent(key, f"{transaction_id}/refund", request)
-        fault = self._fault_of(Operation.REFUND, transaction_id)
-        return self._respond(fault, lambda: self._books.refund(transaction_id, request, intent))
+        question = self._question(Operation.REFUND, transaction_id, key)
+        fault = self._fault_of(question)
+        return self._respond(question, fault, lambda: self._books.refund(transaction_id, request, intent))
 
     async def _find(self, transaction_id: str) -> Response:
-        fault = self._fault_of(Operation.LOOKUP, transaction_id)
-        return self._respond(fault, lambda: Answer(status=200, body=self._books.find(transaction_id).as_json()))
+        question = self._question(Operation.LOOKUP, transaction_id)
+        fault = self._fault_of(question)
+        return self._respond(
+            question, fault, lambda: Answer(status=200, body=self._books.find(transaction_id).as_json())
+        )
 
     async def _find_by_reference(self, reference: Annotated[str, Query(min_length=1, max_length=200)]) -> Response:
-        fault = self._script.take(Operation.LOOKUP, reference)
+        question = Question(Operation.LOOKUP, reference)
+        fault = self._fault_of(question)
 
         def find() -> Answer:
             found = [transaction.as_json() for transaction in self._books.find_by_reference(reference)]
             return Answer(status=200, body={"transactions": found})
 
-        return self._respond(fault, find)
+        return self._respond(question, fault, find)
 
     async def _settlements(
         self,
@@ -105,20 +120,68 @@ class GatewayApi:
             }
             return Answer(status=200, body=body)
 
-        return self._respond(fault, page)
+        return self._respond(Question(Operation.SETTLEMENTS), fault, page)
 
-    def _fault_of(self, operation: Operation, transaction_id: str) -> Fault | None:
+    def _question(self, operation: Operation, transaction_id: str, key: str = "") -> "Question":
         found = self._agenda.store.transaction(transaction_id)
-        return self._script.take(operation, found.reference if found else None)
+        return Question(operation, found.reference if found else "", key)
 
-    def _respond(self, fault: Fault | None, run: Callable[[], Answer]) -> Response:
+    def _fault_of(self, question: "Question") -> Fault | None:
+        return self._script.take(question.operation, question.reference or None)
+
+    def _respond(self, question: "Question", fault: Fault | None, run: Callable[[], Answer]) -> Response:
         if fault and fault.kind in BEFORE_EFFECT:
-            return response_instead(fault, self._hang_s)
+            response = response_instead(fault, self._hang_s)
+            return self._witness.accompany(question, fault, response, response.status_code)
         try:
             answer = run()
         except Problem as problem:
             answer = problem_answer(problem)
-        return response_spoiled(answer, fault.kind, self._hang_s) if fault else response_of(answer)
+        if fault and fault.kind is FaultKind.KEY_EXPIRED:
+            self._books.expire_key(question.idempotency_key)
+        response = response_spoiled(answer, fault.kind, self._hang_s) if fault else response_of(answer)
+        return self._witness.accompany(question, fault, response, answer.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked about which reference, under which key; a reading has no key."""
+
+    operation: Operation
+    reference: str = ""
+    idempotency_key: str = ""
+
+
+class Witness:
+    """Writes down what is asked and answered, and puts answers and webhooks in the order that was scripted."""
+
+    def __init__(self, log: RequestLog, timings: Timings, webhooks: OutgoingWebhooks) -> None:
+        self._log = log
+        self._timings = timings
+        self._webhooks = webhooks
+
+    def accompany(self, question: Question, fault: Fault | None, response: Response, status: int) -> Response:
+        """The response, which waits for the webhooks that come first and then lets the others go."""
+        asked = Entry(
+            happening=Happening.ASKED,
+            operation=question.operation,
+            reference=question.reference,
+            idempotency_key=question.idempotency_key,
+            fault=fault.kind if fault else None,
+            status=status,
+        )
+        self._log.add(asked)
+
+        async def before() -> None:
+            if question.idempotency_key:
+                await self._timings.until_delivered(question.reference)
+
+        def after() -> None:
+            self._log.add(replace(asked, happening=Happening.ANSWERED))
+            if question.idempotency_key:
+                self._webhooks.release(question.reference)
+
+        return AccompaniedResponse(response, before, after)
 
 
 def _intent(key: str, path: str, request: BaseModel) -> Intent:

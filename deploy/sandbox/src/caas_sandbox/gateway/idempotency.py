@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from caas_sandbox.clock import BusinessClock, rfc3339
-from caas_sandbox.gateway.errors import IdempotencyConflict, Problem
+from caas_sandbox.gateway.errors import IdempotencyConflict, KeyExpired, Problem
 
 # Keys are forgotten after a day of business time, as at the well-known gateways.
 KEY_LIFETIME = timedelta(hours=24)
@@ -54,6 +54,14 @@ class StoredAnswers:
             raise IdempotencyConflict("idempotency_conflict", "this Idempotency-Key belongs to another request")
         body = json.loads(row["body"])
         return Answer(status=row["status"], body=body, media_type=row["media_type"], replayed=True)
+
+    def expire(self, key: str) -> None:
+        """From now on the key is known to have been used, and what for is not: 409 for whoever sends it again."""
+        problem = problem_answer(KeyExpired("idempotency_key_expired", "this Idempotency-Key was used too long ago"))
+        self._connection.execute(
+            "UPDATE answers SET status = ?, media_type = ?, body = ? WHERE idempotency_key = ?",
+            (problem.status, problem.media_type, json.dumps(problem.body), key),
+        )
 
     def _store(self, key: str, fingerprint: str, answer: Answer) -> None:
         self._connection.execute(

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from caas_sandbox.gateway.cards import holds_card_number
 from caas_sandbox.gateway.faults import Fault, FaultKind, Operation
+from caas_sandbox.gateway.timings import Timing
 
 # The largest amount that the well-known gateways take has twelve digits.
 MAX_AMOUNT_MINOR = 999_999_999_999
@@ -80,3 +81,13 @@ class FaultRequest(BaseModel):
         outage = self.kind is FaultKind.OUTAGE
         times = None if outage else self.times
         return Fault(**{**self.model_dump(), "times": times})
+
+
+class TimingRequest(BaseModel):
+    """When webhooks of this type (as `transaction.captured`) and reference come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: Reference
+    webhook: Annotated[str, Field(pattern=r"^[a-z._]{1,64}$")]
+    timing: Timing

@@ -17,12 +17,16 @@ from uuid import uuid4
 import httpx
 
 from caas_sandbox.clock import BusinessClock, rfc3339
+from caas_sandbox.gateway.request_log import Entry, Happening, RequestLog
+from caas_sandbox.gateway.timings import Timing, Timings
 
 CONCURRENCY = 16
 ANSWER_TIMEOUT_S = 5.0
 POLL_S = 0.02
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+HELD_BACK_S = 3600.0
+AFTER_ANSWER_S = 0.2
 GIVE_UP_AFTER_S = 3 * 24 * 3600.0
 
 _log = logging.getLogger(__name__)
@@ -41,21 +45,47 @@ class Webhook:
 class OutgoingWebhooks:
     """The durable queue. Enqueuing happens inside the caller's transaction; the rest commits by itself."""
 
-    def __init__(self, connection: sqlite3.Connection, clock: BusinessClock, *, enabled: bool) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        clock: BusinessClock,
+        timings: Timings,
+        log: RequestLog,
+        *,
+        enabled: bool,
+    ) -> None:
         self._connection = connection
         self._clock = clock
         self._enabled = enabled
+        self._timings = timings
+        self._log = log
 
     def enqueue(self, kind: str, data: dict[str, object]) -> None:
         """Adds a message of type `kind`; its `timestamp` is business time."""
         if not self._enabled:
             return
+        reference = str(data.get("reference", ""))
+        timing = self._timings.of(reference, kind)
+        if timing is Timing.NEVER:
+            self._log.add(Entry(happening=Happening.WEBHOOK_WITHHELD, operation=kind, reference=reference))
+            return
         body = json.dumps({"type": kind, "timestamp": rfc3339(self._clock.now()), "data": data})
         now_s = time.time()
+        webhook_id = f"msg_{uuid4().hex}"
+        pause_s = HELD_BACK_S if timing is Timing.AFTER_ANSWER else 0.0
         self._connection.execute(
             "INSERT INTO webhooks (id, body, created_s, next_attempt_s) VALUES (?, ?, ?, ?)",
-            (f"msg_{uuid4().hex}", body, now_s, now_s),
+            (webhook_id, body, now_s, now_s + pause_s),
         )
+        if timing is not None:
+            self._timings.enqueued(reference, webhook_id, timing)
+
+    def release(self, reference: str) -> None:
+        """Lets go the messages that waited for an answer about this reference."""
+        for webhook_id in self._timings.released(reference):
+            self._connection.execute(
+                "UPDATE webhooks SET next_attempt_s = ? WHERE id = ?", (time.time() + AFTER_ANSWER_S, webhook_id)
+            )
 
     def to_send(self, limit: int) -> list[Webhook]:
         """The messages whose next attempt is due, the longest waiting first."""
@@ -66,8 +96,13 @@ class OutgoingWebhooks:
         )
         return [Webhook(**dict(row)) for row in rows]
 
-    def mark_delivered(self, webhook: Webhook) -> None:
+    async def mark_delivered(self, webhook: Webhook) -> None:
         """The receiver has it."""
+        message = json.loads(webhook.body)
+        reference = str(message["data"].get("reference", ""))
+        entry = Entry(happening=Happening.WEBHOOK_DELIVERED, operation=message["type"], reference=reference)
+        self._log.add(entry)
+        await self._timings.delivered(reference, webhook.id)
         self._connection.execute(
             "UPDATE webhooks SET state = 'delivered', attempts = attempts + 1 WHERE id = ?", (webhook.id,)
         )
@@ -126,7 +161,7 @@ class WebhookSender:
             _log.info("webhook %s was not delivered: %s", webhook.id, type(error).__name__)
             delivered = False
         if delivered:
-            self._queue.mark_delivered(webhook)
+            await self._queue.mark_delivered(webhook)
         else:
             self._queue.mark_failed(webhook)
         self._in_flight.discard(webhook.id)
