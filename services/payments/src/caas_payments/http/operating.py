@@ -102,29 +102,6 @@ def operating_router(runtime: Runtime, rules: Rules) -> APIRouter:
         headers = {"Location": f"/payments/{payment.id}"}
         return respond(Answer(202, PaymentView.of(payment).model_dump(mode="json"), headers))
 
-    @router.post("/{payment_id}/capture", status_code=202)
-    async def capture_payment(
-        payment_id: UUID, wish: CaptureRequest, operator: Operator, request: Request
-    ) -> PaymentView:
-        """Take what is held, on the stored success of its activation alone (SVC-6). There is one capture a payment."""
-        async with runtime.transaction(cause_of(request, operator)) as tx:
-            await _require(tx, payment_id)
-            objection = await ask_capture(payment_id, wish.amount, tx=tx, rules=rules)
-        if objection is not None:
-            raise CaptureRefused(f"payment {payment_id} cannot be captured: {objection}")
-        async with runtime.reading() as tx:
-            return await _view(tx, payment_id)
-
-    @router.put("/{payment_id}/capture-limit")
-    async def limit_capture(payment_id: UUID, wish: CaptureLimit, operator: Operator, request: Request) -> PaymentView:
-        """Have the capture to come take only a part of the hold, as long as the activation is not decided."""
-        async with runtime.transaction(cause_of(request, operator)) as tx:
-            await _require(tx, payment_id)
-            objection = await limit_by_operator(payment_id, wish.amount, wish.reason, tx=tx, rules=rules)
-            if objection is not None:
-                raise CaptureRefused(f"the capture of payment {payment_id} cannot be limited: {objection}")
-            return await _view(tx, payment_id)
-
     @router.post("/{payment_id}/look-up", status_code=202)
     async def look_up_payment(payment_id: UUID, operator: Operator, request: Request) -> PaymentView:
         """Ask the gateway for its record now; what it says is seen in the payment soon after."""
@@ -150,6 +127,36 @@ def operating_router(runtime: Runtime, rules: Rules) -> APIRouter:
             objection = await settle_by_operator(command, tx=tx, rules=rules)
             if objection is not None:
                 raise SettlementRefused(f"line {wish.settlement_line_id} cannot be recorded: {objection}")
+            return await _view(tx, payment_id)
+
+    return router
+
+
+def captures_router(runtime: Runtime, rules: Rules) -> APIRouter:
+    """`/payments`: capturing by hand, and limiting the capture to come."""
+    router = APIRouter(prefix="/payments", tags=["payments"])
+
+    @router.post("/{payment_id}/capture", status_code=202)
+    async def capture_payment(
+        payment_id: UUID, wish: CaptureRequest, operator: Operator, request: Request
+    ) -> PaymentView:
+        """Take what is held, on the stored success of its activation alone (SVC-6). There is one capture a payment."""
+        async with runtime.transaction(cause_of(request, operator)) as tx:
+            await _require(tx, payment_id)
+            objection = await ask_capture(payment_id, wish.amount, tx=tx, rules=rules)
+        if objection is not None:
+            raise CaptureRefused(f"payment {payment_id} cannot be captured: {objection}")
+        async with runtime.reading() as tx:
+            return await _view(tx, payment_id)
+
+    @router.put("/{payment_id}/capture-limit")
+    async def limit_capture(payment_id: UUID, wish: CaptureLimit, operator: Operator, request: Request) -> PaymentView:
+        """Have the capture to come take only a part of the hold, as long as the activation is not decided."""
+        async with runtime.transaction(cause_of(request, operator)) as tx:
+            await _require(tx, payment_id)
+            objection = await limit_by_operator(payment_id, wish.amount, wish.reason, tx=tx, rules=rules)
+            if objection is not None:
+                raise CaptureRefused(f"the capture of payment {payment_id} cannot be limited: {objection}")
             return await _view(tx, payment_id)
 
     return router
