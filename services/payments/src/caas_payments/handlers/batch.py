@@ -16,12 +16,14 @@ from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_payments.domain.attempt import Attempt, AttemptState, Step
 from caas_payments.domain.audit import AuditEntry, AuditKind
+from caas_payments.domain.events import anchored
 from caas_payments.domain.payment import (
     Alerted,
     Asked,
     Captured,
     Change,
     Deadline,
+    Dropped,
     Froze,
     Moved,
     Owed,
@@ -63,6 +65,7 @@ class Batch:
         self._proofs: list[Proof] = []
         self._captures: list[tuple[UUID, Captured]] = []
         self._owed: list[Refund] = []
+        self._dropped: list[UUID] = []
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._opened: set[tuple[UUID, int]] = set()
         self._audit: list[AuditEntry] = []
@@ -136,7 +139,9 @@ class Batch:
         if self._captures:
             await proofs.insert_captures(tx, self._captures)
         if self._audit:
-            await audit.append_audit(tx, self._audit)
+            anchor = await audit.append_audit(tx, self._audit)
+            if anchor is not None:
+                tx.publish(anchored(anchor, tx.now))
 
     async def _write_attempts(self) -> None:
         worked = [attempt for key, attempt in self._attempts.items() if key not in self._opened]
@@ -149,7 +154,7 @@ class Batch:
             attempt.refund_id: _REFUND_STATES[attempt.state]
             for attempt in self._attempts.values()
             if attempt.refund_id is not None and attempt.state in _REFUND_STATES
-        }
+        } | dict.fromkeys(self._dropped, RefundState.REFUSED)
         if resolved:
             await refunds.resolve_refunds(self._tx, resolved)
 
@@ -179,6 +184,8 @@ class Batch:
                 self._proofs.append(proof)
             case Captured() as captured:
                 self._captures.append((payment.id, captured))
+            case Dropped(refund_id):
+                self._dropped.append(refund_id)
             case Owed(refund_id, amount_minor, reason):
                 owed = Refund(
                     id=refund_id,
