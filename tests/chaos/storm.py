@@ -10,6 +10,7 @@ from typing import Final
 
 import httpx
 
+from caas_chassis.embedded.process import Launch
 from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors, RequestFailed
 from caas_local.demo.assessing import assess
@@ -33,13 +34,13 @@ _ENDED: Final = frozenset({"active", "failed", "declined", "blocked", "cancelled
 
 
 class Storm:
-    """One platform under fire. `wanted` are the crash points by service; all are armed from the start."""
+    """One platform under fire. `wanted` are the crash points by service; `launch` starts services anew."""
 
-    def __init__(self, folder: Path, wanted: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, folder: Path, wanted: Mapping[str, Sequence[str]], launch: Launch) -> None:
         self.layout = Layout.of(folder, fixed_ports=False)
         self._files = {name: self.layout.folder(name) / "crash.points" for name in SERVICES}
         environment = {name: {"CAAS_CRASH_FILE": str(file)} for name, file in self._files.items()}
-        self.platform = Platform(self.layout, print, temporary=True, extra_environment=environment)
+        self.platform = Platform(self.layout, print, temporary=True, extra_environment=environment, launch=launch)
         self._wanted = wanted
         self.sold: dict[str, Sale] = {}
         self._ordered = 0
@@ -123,10 +124,11 @@ class Storm:
             await _insist(partial(_cancel, actors, sale, purchase_id))
 
     async def _ask_over_the_broker(self, plain: Sale, databases: Databases) -> None:
-        """What partners ask for as messages: two purchases, one of them given up, money of an old one given back."""
+        """What partners ask for as messages: two purchases, one given up, an invoice paid, money given back."""
         async with Partner(self.platform.bootstrap_servers) as partner:
             self.sold[str(await partner.place(plain, "ambient-light"))] = plain
             await partner.cancel(await partner.place(plain, "power-boost"), plain)
+            await partner.charge(plain, 1_999)
             refundable = await databases.rows("payments", REFUNDABLE)
             if refundable:
                 await partner.refund(refundable[0]["id"], refundable[0]["captured_minor"] // 2)

@@ -38,12 +38,14 @@ def a_token(subject: str, *roles: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serving(database_url: str, gateway: InProcessGateway) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(
+    database_url: str, gateway: InProcessGateway, *, secret: str = SECRET, previous_secret: str = PREVIOUS_SECRET
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the whole application; its loops do not run, the harness does their work."""
     settings = PaymentsSettings(
         database_url=database_url,
-        webhook_secret=SecretStr(SECRET),
-        webhook_previous_secret=SecretStr(PREVIOUS_SECRET),
+        webhook_secret=SecretStr(secret),
+        webhook_previous_secret=SecretStr(previous_secret),
     )
     app = build(settings, gateway)
     provider = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=_jwks())))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -23,6 +24,12 @@ from caas_chassis.embedded.errors import EmbeddedServerError
 POLL_S = 0.02
 KILL_DEADLINE_S = 10.0
 LOG_TAIL_LINES = 20
+
+
+class Launch(Protocol):
+    """Another way to start a process than `subprocess`; returns its id."""
+
+    def __call__(self, command: Sequence[str], log_path: Path, cwd: Path, environment: Mapping[str, str], /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +73,25 @@ class ServerProcess:
         port: int,
         cwd: Path,
         environment: Mapping[str, str] | None = None,
+        launch: Launch | None = None,
     ) -> None:
         """Start `command` in a session of its own, its output appended to the log.
 
         `environment` None means this process's own.
         """
-        with self.log_path.open("ab") as log:
+        start = launch or self._popen
+        pid = start(
+            [str(part) for part in command], self.log_path, cwd, os.environ if environment is None else environment
+        )
+        record = ProcessRecord(pid=pid, created_at_s=psutil.Process(pid).create_time(), port=port)
+        draft = self._record_path.with_suffix(".new")
+        draft.write_text(json.dumps(asdict(record)))
+        draft.replace(self._record_path)
+
+    def _popen(self, command: Sequence[str], log_path: Path, cwd: Path, environment: Mapping[str, str]) -> int:
+        with log_path.open("ab") as log:
             self._child = subprocess.Popen(
-                [str(part) for part in command],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -81,11 +99,7 @@ class ServerProcess:
                 env=environment,
                 start_new_session=True,
             )
-        created_at_s = psutil.Process(self._child.pid).create_time()
-        record = ProcessRecord(pid=self._child.pid, created_at_s=created_at_s, port=port)
-        draft = self._record_path.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(record)))
-        draft.replace(self._record_path)
+        return self._child.pid
 
     def end_with_parent(self, signal_number: signal.Signals) -> None:
         """Send the server `signal_number` when this process ends, even by SIGKILL."""

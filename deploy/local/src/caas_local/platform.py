@@ -17,7 +17,7 @@ import httpx
 
 from caas_chassis.clock import BusinessClock, write_offset
 from caas_chassis.embedded import EmbeddedKafka, EmbeddedPostgres
-from caas_chassis.embedded.process import ServerProcess
+from caas_chassis.embedded.process import Launch, ServerProcess
 from caas_chassis.topicadmin import all_topics, create_topics
 from caas_local.layout import PARTNERS, SERVICES, Layout, cache_dir
 from caas_local.postgres import ensure_database
@@ -40,7 +40,8 @@ class PlatformFailed(Exception):
 class Platform:
     """All processes of one state directory.
 
-    `temporary` ones end with the process that started them. `extra_environment` by process name is for tests.
+    `temporary` ones end with the process that started them. `extra_environment` by process name, and another way to
+    `launch` services, are for tests.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Platform:
         *,
         temporary: bool,
         extra_environment: Mapping[str, Mapping[str, str]] | None = None,
+        launch: Launch | None = None,
     ) -> None:
         self.layout = layout
         self._say = say
         self._temporary = temporary
         self._extra = extra_environment or {}
+        self._launch = launch
         self._kafka = EmbeddedKafka(layout.folder("kafka"), cache_dir=cache_dir() / "kafka", progress=say)
         settings = UNTIL_POWER_FAILS if temporary else {}
         self._postgres = EmbeddedPostgres(layout.folder("postgres"), settings=settings, progress=say)
@@ -158,7 +161,9 @@ class Platform:
         process = self._process(program.name)
         if process.pid is None:
             port = self.layout.ports[program.name]
-            process.spawn(program.command, port=port, cwd=Path.cwd(), environment=self._environment(program))
+            launch = self._launch if program.name in SERVICES else None
+            environment = self._environment(program)
+            process.spawn(program.command, port=port, cwd=Path.cwd(), environment=environment, launch=launch)
             if self._temporary:
                 process.end_with_parent(signal.SIGKILL)
 

@@ -206,9 +206,14 @@ SILENCES = ("silence_before", "silence_after")
 async def test_what_may_have_happened_is_unknown(target: Target, proxy: FaultProxy, kind: str) -> None:
     gateway = target.gateway_at(proxy.url, timeout_s=SILENT_TIMEOUT_S)
     proxy.fault(kind)
-    assert isinstance(await gateway.authorize(an_authorization_of(target.approved)), Unknown)
+    is_outage = not kind.startswith("garbage")
+    unknown = await gateway.authorize(an_authorization_of(target.approved))
+    assert isinstance(unknown, Unknown)
+    assert unknown.outage == is_outage
     proxy.fault(kind)
-    assert isinstance(await gateway.look_up(str(new_id())), Unknown)
+    unknown = await gateway.look_up(str(new_id()))
+    assert isinstance(unknown, Unknown)
+    assert unknown.outage == is_outage
     await gateway.close()
 
 

@@ -66,11 +66,17 @@ async def _applied_activations(actors: Actors) -> dict[str, dict[str, Any]]:
 
 
 def _charged_without_activation(
-    transactions: Mapping[str, dict[str, Any]], activations: Mapping[str, str], applied: Mapping[str, dict[str, Any]]
+    transactions: Mapping[str, dict[str, Any]],
+    activations: Mapping[str, str | None],
+    applied: Mapping[str, dict[str, Any]],
 ) -> int:
-    """Money in the gateway's book for which no car says that it applied the activation (SVC-6)."""
-    charged = [t for t in transactions.values() if t["captured_minor"] > t["refunded_minor"]]
-    return sum(1 for t in charged if activations.get(t["reference"]) not in applied)
+    """Money in the gateway's book for which no car says that it applied the activation (SVC-6).
+
+    Payments of orders and invoices have no activation; a transaction that no payment of ours knows counts.
+    """
+    charged = [t["reference"] for t in transactions.values() if t["captured_minor"] > t["refunded_minor"]]
+    sold = {payment_id for payment_id, activation_id in activations.items() if activation_id is None}
+    return sum(1 for payment_id in charged if payment_id not in sold and activations.get(payment_id) not in applied)
 
 
 def _activated_without_charge(

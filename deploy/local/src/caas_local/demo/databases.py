@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import asyncpg
 
 STATUSES: Final = "SELECT purchase_id::text AS id, status, money, payment_id::text, activation_id::text FROM purchases"
-CAPTURED: Final = "SELECT coalesce(sum(amount_minor), 0)::bigint FROM captures"
+CAPTURED: Final = "SELECT coalesce(sum(captured_minor), 0)::bigint FROM payments"
 PAYMENTS: Final = "SELECT id::text, status, captured_minor, activation_id::text FROM payments"
 LOST: Final = """
 SELECT coalesce(sum(amount_minor), 0)::bigint FROM payments WHERE status = 'SETTLEMENT_FAILED' AND captured_minor = 0

@@ -16,8 +16,8 @@ from caas_chassis.cause import Cause
 from caas_chassis.errors import Problem
 from caas_chassis.group_commit import GroupCommit, Limits, Overloaded
 from caas_chassis.runtime import Runtime
-from caas_chassis.web import PROBLEM_JSON, Door, objection_to, refusal
-from caas_payments.errors import WebhookRefused, WebhookTooLarge, WebhookTooSlow
+from caas_chassis.web import PROBLEM_JSON, CardNumberRefused, Door, objection_to, refusal
+from caas_payments.errors import WebhookFault, WebhookRefused, WebhookTooLarge, WebhookTooSlow
 from caas_payments.gateway.webhooks import MAX_BODY_BYTES, WebhookReader
 from caas_payments.handlers.bridging import Arrival, accept_webhooks
 
@@ -64,10 +64,12 @@ class _Bridge:
             await _respond(send, 200, _ACCEPTED, "application/json", {})
 
     async def _accept(self, headers: Mapping[str, str], body: bytes) -> bool:
-        webhook = self._reader.verify(headers, body, self._clock.now())
         objection = objection_to(body, "\n".join(headers.values()).encode("latin-1"))
-        if objection is not None:
+        if isinstance(objection, CardNumberRefused):
             raise objection
+        if objection is not None:
+            raise WebhookRefused(WebhookFault.MALFORMED, objection.detail)
+        webhook = self._reader.verify(headers, body, self._clock.now())
         return await self._group.submit(Arrival(webhook, Cause.of_person("gateway")))
 
 
@@ -104,8 +106,10 @@ def _outcome_of(problem: Problem) -> str:
             return "too_slow"
         case Overloaded():
             return "overloaded"
+        case CardNumberRefused():
+            return "card_number"
         case _:
-            return {503: "unavailable", 400: "card_number"}.get(problem.status, "malformed")
+            return "unavailable"
 
 
 async def _refuse(problem: Problem, send: Send) -> None:

@@ -101,7 +101,7 @@ def _failure(response: httpx.Response) -> Objection | Unavailable | Unknown:
         case status if 400 <= status < 500:
             return _objection(response)
         case status:
-            return Unknown(f"http_{status}", outage=True)
+            return Unknown(f"http_{status}", outage=status >= httpx.codes.INTERNAL_SERVER_ERROR)
 
 
 def _objection(response: httpx.Response) -> Objection | Unknown:

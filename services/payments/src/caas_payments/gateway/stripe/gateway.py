@@ -33,7 +33,7 @@ from caas_payments.gateway.stripe.objects import (
     Refunds,
     expanded,
 )
-from caas_payments.gateway.stripe.refusals import refused_as
+from caas_payments.gateway.stripe.refusals import is_final, refused_as
 
 _log = structlog.get_logger(__name__)
 
@@ -252,8 +252,11 @@ def _explained(refusal: Objection, record: GatewayResult) -> GatewayResult:
             return Refused("already_voided")
         case TransactionStatus.EXPIRED:
             return Refused("hold_expired")
-        case _:
+        case _ if is_final(refusal.status, refusal.error):
             return Refused(refused_as(refusal.status, refusal.error))
+        case _:
+            # Still held, and refused for what may be a mistake of ours: nothing is given up for that.
+            return Unknown(refused_as(refusal.status, refusal.error))
 
 
 def _minted_at(reference: str) -> float:

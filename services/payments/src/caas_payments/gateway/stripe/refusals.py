@@ -45,6 +45,11 @@ def declined_as(code: str, decline_code: str) -> str:
     return "card_declined"
 
 
+def is_final(status: int, error: StripeError) -> bool:
+    """Whether a refusal says that an operation will never be: of any other word nothing may be concluded."""
+    return status == 402 or error.type == "card_error" or error.code in _REFUSALS
+
+
 def refused_as(status: int, error: StripeError) -> str:
     """Why a request was refused."""
     if status == 402 or error.type == "card_error":
