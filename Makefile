@@ -30,7 +30,7 @@ test: setup ## Run every test; ARGS="-k invoice -x" reaches pytest
 
 .PHONY: test-gateway
 test-gateway: setup ## The payment gateways alone: the contract suite on every target, and the matrix of faults
-	@$(python) -m pytest services/payments/tests/gateway $(ARGS)
+	@$(python) -m pytest services/payments/tests/gateway tests/contract/test_settlement_feed_of_stripe.py $(ARGS)
 
 .PHONY: check
 check: setup lint types test ## Format, lint, import rules, strict types, tests: what a change must pass

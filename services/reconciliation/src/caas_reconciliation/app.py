@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -17,11 +17,11 @@ from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
 from caas_chassis.web import create_app
 from caas_reconciliation.domain.policy import Policy
-from caas_reconciliation.gateway import GatewaySettlements, SettlementFeed
+from caas_reconciliation.gateway import GatewaySettlements, SettlementFeed, StripeSettlements
 from caas_reconciliation.handlers import HANDLERS
 from caas_reconciliation.handlers.runs import Schedule, pulling, timers
 from caas_reconciliation.http import cases, ledger, runs
-from caas_reconciliation.settings import ReconciliationSettings
+from caas_reconciliation.settings import GatewayKind, ReconciliationSettings
 
 
 def main() -> None:
@@ -32,11 +32,23 @@ def main() -> None:
 def build(settings: ReconciliationSettings, *, feed: SettlementFeed | None = None) -> FastAPI:
     """The application; `feed` takes the place of the gateway over HTTP, for a partner in the same process."""
     client = _gateway_client(settings)
-    partner = feed or GatewaySettlements(client, settings.gateway_api_key.get_secret_value())
+    partner = feed or feed_of(settings, client)
     runtime = Runtime(build_service(settings, partner), settings)
     app = create_app(runtime, routers_of(runtime))
     _close_at_the_end(app, client)
     return app
+
+
+def feed_of(settings: ReconciliationSettings, client: httpx.AsyncClient) -> SettlementFeed:
+    """The settlement feed of the deployment's gateway (GW-7)."""
+    key = settings.gateway_api_key.get_secret_value()
+    match settings.gateway_kind:
+        case GatewayKind.CAAS:
+            return GatewaySettlements(client, key)
+        case GatewayKind.STRIPE:
+            return StripeSettlements(client, key)
+        case _:
+            assert_never(settings.gateway_kind)
 
 
 def routers_of(runtime: Runtime) -> list[APIRouter]:

@@ -1,11 +1,19 @@
 """What the reconciliation process is configured with, read from the environment at the start."""
 
 from datetime import timedelta
+from enum import StrEnum
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from caas_chassis.settings import ServiceSettings
+
+
+class GatewayKind(StrEnum):
+    """Whose API the settlement feed speaks (GW-7)."""
+
+    CAAS = "caas"
+    STRIPE = "stripe"
 
 
 class ReconciliationSettings(ServiceSettings):
@@ -16,7 +24,8 @@ class ReconciliationSettings(ServiceSettings):
     )
 
     http_port: int = 8105
-    gateway_url: str = Field(description="base address of the gateway's API (GW-1)")
+    gateway_kind: GatewayKind = GatewayKind.CAAS
+    gateway_url: str = Field(description="base address of the gateway's API")
     gateway_api_key: SecretStr
     gateway_timeout_s: float = Field(default=10.0, gt=0, le=60)
     page_size: int = Field(default=500, ge=1, le=1000, description="settlement lines asked for at once")

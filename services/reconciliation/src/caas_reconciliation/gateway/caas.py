@@ -1,52 +1,18 @@
 """The gateway's settlement feed, GET /settlements of GW-1, as a partner that may be slow, down or wrong."""
 
-from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from caas_reconciliation.domain.settlement import SettlementLine
+from caas_reconciliation.gateway.fetching import fetched
+from caas_reconciliation.gateway.port import FeedAnswer, Page, Unusable
 
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 _Minor = Annotated[int, Field(ge=-(10**12), le=10**12)]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some lines, where to go on, and whether there is more now."""
-
-    lines: tuple[SettlementLine, ...]
-    next_cursor: str
-    has_more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Unavailable:
-    """No answer, or a request to come back later. Reading changes nothing, so it may simply be repeated."""
-
-    detail: str
-    retry_after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """An answer that is no page of the feed: nothing of it is kept."""
-
-    detail: str
-
-
-type FeedAnswer = Page | Unavailable | Unusable
-
-
-class SettlementFeed(Protocol):
-    """A source of settlement lines."""
-
-    async def page(self, cursor: str, limit: int) -> FeedAnswer:
-        """The lines after `cursor` (empty: from the start), at most `limit`."""
-        ...
 
 
 class GatewaySettlements:
@@ -59,15 +25,8 @@ class GatewaySettlements:
     async def page(self, cursor: str, limit: int) -> FeedAnswer:
         """One page. Never raises for what a partner can do."""
         parameters = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
-        try:
-            response = await self._client.get("/settlements", params=parameters, headers=self._headers)
-        except httpx.HTTPError as error:
-            return Unavailable(f"no answer: {type(error).__name__}")
-        if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.status_code >= 500:
-            return Unavailable(f"status {response.status_code}", _retry_after_s(response))
-        if response.status_code != httpx.codes.OK:
-            return Unusable(f"status {response.status_code}")
-        return _page(response.content, cursor)
+        body = await fetched(self._client, "/settlements", parameters, self._headers)
+        return _page(body, cursor) if isinstance(body, bytes) else body
 
 
 class _Line(BaseModel):
@@ -113,8 +72,3 @@ def _page(body: bytes, cursor: str) -> Page | Unusable:
     if page.has_more and next_cursor == cursor:
         return Unusable("the page says there is more, but not where")
     return Page(tuple(line.line() for line in page.lines), next_cursor, page.has_more)
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    given = response.headers.get("Retry-After", "")
-    return float(given) if given.isascii() and given.isdigit() else None
