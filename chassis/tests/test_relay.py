@@ -227,7 +227,7 @@ async def test_partitions_of_three_weeks_exist_and_take_the_rows(toy: Harness) -
 async def test_missing_partitions_are_created_once(toy: Harness) -> None:
     url = toy.runtime.settings.database_url
     before = list((await query(url, PARTITIONS))[0][0])
-    await query(url, f"DROP TABLE chassis.{before[-1]}")
+    await query(toy.owner_url, f"DROP TABLE chassis.{before[-1]}")
     async with toy.transaction() as tx:
         assert await create_partitions(tx=tx) == before[-1:]
         assert await create_partitions(tx=tx) == []
@@ -236,7 +236,7 @@ async def test_missing_partitions_are_created_once(toy: Harness) -> None:
 async def test_rows_that_came_too_early_for_their_partition_stay_in_the_default(toy: Harness) -> None:
     url = toy.runtime.settings.database_url
     first, *_ = (await query(url, PARTITIONS))[0][0]
-    await query(url, f"DROP TABLE chassis.{first}")
+    await query(toy.owner_url, f"DROP TABLE chassis.{first}")
     await write(toy.runtime, "t", ["k"])
     async with toy.transaction() as tx:
         assert await create_partitions(tx=tx) == []

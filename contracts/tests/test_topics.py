@@ -1,5 +1,7 @@
 """Topics are declared once, and every message travels on a declared one."""
 
+from datetime import timedelta
+
 from caas_contracts import MESSAGES, TOPICS, topics
 from caas_contracts.streams import COMMAND_TOPICS
 from caas_contracts.topics import Topic, dead_letter_topic
@@ -23,4 +25,8 @@ def test_every_service_can_be_asked_to_send_again() -> None:
 
 def test_a_dead_letter_topic_belongs_to_its_consumer_and_keeps_longer() -> None:
     letters = dead_letter_topic("caas.ota.commands.v1", "ota")
-    assert (letters.name, letters.owner, letters.retention.days) == ("caas.ota.commands.v1.ota.dlt", "ota", 35)
+    assert (letters.name, letters.owner, letters.retention) == (
+        "caas.ota.commands.v1.ota.dlt",
+        "ota",
+        timedelta(days=35),
+    )

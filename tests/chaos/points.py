@@ -8,6 +8,7 @@ from typing import Any, Final
 from caas_chassis.crash_catalogue import crash_points
 from caas_chassis.service import Service
 from caas_local.layout import SERVICES, Layout
+from caas_local.postgres import DatabaseUrls
 from caas_local.programs import service_programs
 
 # The rest of the chassis' points (parking, gaps, housekeeping) are reached when something is wrong with a message;
@@ -28,7 +29,7 @@ def points_of(name: str, service: Service) -> list[str]:
 
 def build_services(layout: Layout) -> dict[str, Service]:
     """The five services as their processes build them, without starting anything."""
-    urls = dict.fromkeys(SERVICES, "postgresql://nobody@127.0.0.1:1/none")
+    urls = dict.fromkeys(SERVICES, DatabaseUrls("postgresql://nobody@127.0.0.1:1/none"))
     services: dict[str, Service] = {}
     before = dict(os.environ)
     for program in service_programs(layout, "127.0.0.1:1", urls):

@@ -12,6 +12,7 @@ from typing import Final
 
 import asyncpg
 
+from caas_chassis import roles
 from caas_chassis.errors import MigrationChanged
 
 _LOCK: Final = 0x0CAA5  # any constant: it keeps two starting replicas from migrating at once
@@ -55,9 +56,16 @@ def _read(package: str) -> Iterator[Migration]:
 
 
 async def apply_migrations(
-    connection: asyncpg.Connection, packages: Sequence[str], *, phases: Sequence[str] = ("pre", "post")
+    connection: asyncpg.Connection,
+    packages: Sequence[str],
+    *,
+    phases: Sequence[str] = ("pre", "post"),
+    serving_role: str | None = None,
+    append_only: Sequence[str] = (),
 ) -> list[str]:
     """Apply what is missing, each file in its own transaction; returns the names applied now.
+
+    Then the serving role, if one is named, is given what it needs (`roles.grant`).
 
     Waits for a concurrent run (advisory lock). Raises MigrationChanged when an applied file has changed.
     """
@@ -71,6 +79,8 @@ async def apply_migrations(
         missing = [migration for migration in wanted if migration.name not in applied]
         for migration in missing:
             await _apply(connection, migration)
+        if serving_role is not None:
+            await roles.grant(connection, serving_role, append_only)
         return [migration.name for migration in missing]
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)

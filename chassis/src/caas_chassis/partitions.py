@@ -14,6 +14,7 @@ LEAST_AGE: Final = timedelta(days=35)
 LIMIT_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 """Whoever waits for this lock has the relay and all publishers wait behind it."""
 CREATE: Final = "SELECT chassis.create_outbox_partition((now() + make_interval(weeks => $1))::date)"
+DROP: Final = "SELECT chassis.drop_outbox_partition($1)"
 DROPPABLE: Final = """
 SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'chassis.outbox'::regclass AND c.relname ~ '^outbox_[0-9]{8}$'
@@ -44,5 +45,5 @@ async def drop_partitions(*, older_than: timedelta, tx: Tx) -> list[str]:
     names = [str(row["name"]) for row in await tx.fetch(DROPPABLE, older_than)]
     dropped = [name for name in names if not await tx.fetchval(UNSENT, name)]
     for name in dropped:
-        await tx.execute(f"DROP TABLE chassis.{name}")
+        await tx.execute(DROP, name)
     return dropped

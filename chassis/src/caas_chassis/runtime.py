@@ -11,7 +11,7 @@ from typing import Final
 import asyncpg
 import structlog
 
-from caas_chassis import metrics, migrate, outbox, parking
+from caas_chassis import metrics, migrate, outbox, parking, roles
 from caas_chassis.cause import Cause
 from caas_chassis.clock import BusinessClock
 from caas_chassis.consumer import Consumer
@@ -68,6 +68,8 @@ class Runtime:
             _Housekeeping(self), watch, *own, self.consumer,
         ]  # fmt: skip
         self._started = False
+        self.warnings: list[str] = []
+        """What is not as it should be, and does not keep the service from serving; readiness says it."""
         self._starting: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -118,9 +120,23 @@ class Runtime:
 
     async def migrate(self) -> list[str]:
         """Apply the missing migrations; returns their names."""
+        serving_role = await self._serving_role()
+        owner = Database(self.settings.migration_database_url or self.settings.database_url, application="migrate")
+        connection = await owner.dedicated()
+        try:
+            return await migrate.apply_migrations(
+                connection,
+                [CHASSIS_MIGRATIONS, self.service.migrations],
+                serving_role=serving_role,
+                append_only=self.service.append_only,
+            )
+        finally:
+            await connection.close()
+
+    async def _serving_role(self) -> str:
         connection = await self.database.dedicated()
         try:
-            return await migrate.apply_migrations(connection, [CHASSIS_MIGRATIONS, self.service.migrations])
+            return str(await connection.fetchval("SELECT current_user"))
         finally:
             await connection.close()
 
@@ -170,6 +186,7 @@ class Runtime:
             connection = await self.database.dedicated()
             try:
                 pending = await migrate.pending_migrations(connection, [CHASSIS_MIGRATIONS, self.service.migrations])
+                self._warn(await roles.changeable(connection, self.service.append_only))
             finally:
                 await connection.close()
         except (*TRANSIENT, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -178,6 +195,14 @@ class Runtime:
         if pending:
             _log.warning("migrations_missing", missing=pending, todo="run the migrate command of this service")
         return not pending
+
+    def _warn(self, changeable: Sequence[str]) -> None:
+        self.warnings = [
+            f"{table} is append-only by its trigger alone: serve with another role" for table in changeable
+        ]
+        if changeable:
+            todo = "give the service a role that owns nothing, and MIGRATION_DATABASE_URL for the owner"
+            _log.warning("append_only_by_trigger_alone", tables=list(changeable), todo=todo)
 
 
 class _Retrier(PeriodicLoop):

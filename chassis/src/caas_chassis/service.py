@@ -17,6 +17,7 @@ from caas_contracts.topics import Topic
 class Service:
     """`migrations` is the import name of the package with the service's SQL files.
 
+    `append_only` names tables in which the serving role may only insert; their triggers refuse it to everybody.
     The topics that are read follow from the handlers; the service's own command topic is always among
     them, because consumers ask there for lost messages. `details` are said beside readiness and decide nothing.
     """
@@ -27,6 +28,7 @@ class Service:
     effects: Sequence[Effect[Any, Any]] = ()
     timers: Mapping[str, TimerHandler] = field(default_factory=dict)
     loops: Sequence[Callable[[OpenTransaction], Loop]] = ()
+    append_only: Sequence[str] = ()
     details: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
     @property

@@ -14,7 +14,10 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CAAS_", hide_input_in_errors=True, populate_by_name=True)
 
-    database_url: str
+    database_url: str = Field(description="for the role that serves")
+    migration_database_url: str | None = Field(
+        default=None, description="for the role that owns the schema and migrates it; the serving role when unset"
+    )
     http_host: str = "127.0.0.1"
     http_port: int = 8100
     kafka_bootstrap_servers: str = Field(

@@ -29,7 +29,8 @@ async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], *, repl
                     topic.partitions,
                     replication_factor,
                     topic_configs={
-                        "retention.ms": str(int(topic.retention.total_seconds() * 1000)),
+                        "retention.ms": str(int(topic.retention.total_seconds() * 1000) if topic.retention else -1),
+                        "cleanup.policy": "delete",
                         "max.message.bytes": str(1024 * 1024),
                     },
                 )

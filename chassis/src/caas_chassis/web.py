@@ -185,6 +185,7 @@ def _health_router(runtime: Runtime) -> APIRouter:
             "checks": checks,
             "details": {name: say() for name, say in runtime.service.details.items()},
             "consumer_failure": runtime.consumer.failure,
+            "warnings": runtime.warnings,
         }
         return JSONResponse(body, 200 if ok else 503)
 

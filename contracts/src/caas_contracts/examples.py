@@ -6,7 +6,7 @@ Invariant: each is valid, and the test suite validates it; documentation is gene
 from collections.abc import Mapping
 from typing import Any, Final
 
-from caas_contracts import billing, gateway, operations, orders, ota, payments, reconciliation, streams
+from caas_contracts import audit, billing, gateway, operations, orders, ota, payments, reconciliation, streams
 from caas_contracts.message import Message
 
 type Example = Mapping[str, Any]
@@ -369,6 +369,15 @@ _REST: Final[Mapping[type[Message], list[Example]]] = {
             "subject": _PAYMENT,
             "detail": "the gateway has not answered for an hour: ask it",
             "raised_at": _AT,
+        }
+    ],
+    audit.AuditAnchored: [
+        {
+            "service": "payments",
+            "sequence": 41,
+            "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "entries": 7,
+            "anchored_at": _AT,
         }
     ],
     streams.ResendStream: [{**_STREAM, "stream_key": _PAYMENT, "from_sequence": 3, "to_sequence": 4}],

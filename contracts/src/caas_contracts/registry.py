@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
-from caas_contracts import billing, gateway, operations, orders, ota, payments, reconciliation, streams
+from caas_contracts import audit, billing, gateway, operations, orders, ota, payments, reconciliation, streams
 from caas_contracts.message import Message
 
 MESSAGES: Mapping[str, type[Message]] = {
     message.TYPE: message
-    for module in (payments, orders, ota, billing, reconciliation, gateway, operations, streams)
+    for module in (payments, orders, ota, billing, reconciliation, gateway, operations, audit, streams)
     for message in module.MESSAGES
 }
 

@@ -13,7 +13,7 @@ class Topic:
 
     `key` names what the record key is: messages with one key stay in order. `owner` is the team that decides
     about the topic. `retention` bounds how long the broker keeps records; the producers' outboxes keep
-    longer (at least 35 days) and can send any part of a topic again.
+    longer (at least 35 days) and can send any part of a topic again; None is for ever.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Topic:
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     partitions: int = 6
-    retention: timedelta = _WEEK
+    retention: timedelta | None = _WEEK
     description: str = field(default="", compare=False)
 
 
@@ -96,6 +96,10 @@ OPERATIONS_ALERTS = Topic(
     "caas.operations.alerts.v1", "service", "operations", _SERVICES, ("orders",), partitions=1,
     description="what a person in operations has to look at",
 )  # fmt: skip
+AUDIT_ANCHORS = Topic(
+    "caas.audit.anchors.v1", "service", "operations", ("payments",), ("reconciliation",), partitions=1, retention=None,
+    description="heads of audit logs, kept for ever: the services may write here and nobody may delete",
+)  # fmt: skip
 
 TOPICS: tuple[Topic, ...] = (
     PAYMENTS_COMMANDS,
@@ -112,4 +116,5 @@ TOPICS: tuple[Topic, ...] = (
     GATEWAY_SETTLEMENTS,
     VEHICLE_USAGE,
     OPERATIONS_ALERTS,
+    AUDIT_ANCHORS,
 )

@@ -63,7 +63,7 @@ async def test_a_batch_executes_the_same_statements_for_2_and_for_60_purchases(
     assert await sell(payments, count, 60) == await sell(payments, count, 2)
     assert gateway.calls["capture"] == 31
     async with payments.transaction() as tx:
-        assert await verify_audit_log(tx) == []
+        assert (await verify_audit_log(tx)).broken == []
 
 
 async def test_a_message_that_fails_costs_its_batch_nothing(payments: Harness, gateway: InProcessGateway) -> None:

@@ -28,7 +28,9 @@ COMMENT ON TABLE chassis.outbox_default IS 'Rows of weeks for which no partition
 
 -- The partition of the week (UTC, from Monday) that holds a day; NULL when it exists, or when rows of that week are
 -- in the default partition already, where they stay.
-CREATE FUNCTION chassis.create_outbox_partition(day date) RETURNS text LANGUAGE plpgsql AS $$
+-- Runs as the owner: the serving role may create nothing.
+CREATE FUNCTION chassis.create_outbox_partition(day date) RETURNS text LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     first date := date_trunc('week', day::timestamp)::date;
     name text := 'outbox_' || to_char(first, 'YYYYMMDD');
@@ -42,6 +44,16 @@ BEGIN
     EXECUTE format('CREATE TABLE chassis.%I PARTITION OF chassis.outbox FOR VALUES FROM (%L) TO (%L)',
         name, from_at, to_at);
     RETURN name;
+END $$;
+
+-- As the owner, too: drops a partition of the outbox, and nothing else.
+CREATE FUNCTION chassis.drop_outbox_partition(name text) RETURNS void LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF name !~ '^outbox_[0-9]{8}$' THEN
+        RAISE EXCEPTION '% is no partition of the outbox', name USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format('DROP TABLE chassis.%I', name);
 END $$;
 
 CREATE INDEX outbox_relay ON chassis.outbox (horizon, position);

@@ -18,8 +18,37 @@ COMMAND_TIMEOUT_S: Final = 60.0
 BUSY_DEADLINE_S: Final = 10.0
 BUSY_PAUSE_S: Final = 0.02
 
+SERVING_ROLE: Final = "caas_test_serving"
+"""The role that services under test serve with; whoever the server's URL names owns the schemas."""
+_CREATE_ROLE: Final = """
+DO $$ BEGIN
+    CREATE ROLE {role} LOGIN NOSUPERUSER {password};
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+
 Migrate = Callable[[str], Awaitable[object]]
 """Brings the empty database at the given URL to the current schema."""
+
+
+def serving_url(owner_url: str) -> str:
+    """The same database for the role that serves."""
+    parts = urlsplit(owner_url)
+    password = f":{parts.password}" if parts.password else ""
+    return urlunsplit(parts._replace(netloc=f"{SERVING_ROLE}{password}@{parts.hostname}:{parts.port or 5432}"))
+
+
+async def ensure_serving_role(owner_url: str) -> None:
+    """Create the role that serves, with the owner's password, unless it exists on this server."""
+    connection = await asyncpg.connect(owner_url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S)
+    try:
+        known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", SERVING_ROLE)
+        if not known:
+            secret = await connection.fetchval("SELECT quote_literal($1)", urlsplit(owner_url).password or "")
+            password = f"PASSWORD {secret}" if urlsplit(owner_url).password else ""
+            await connection.execute(_CREATE_ROLE.format(role=SERVING_ROLE, password=password))
+    finally:
+        await connection.close(timeout=CONNECT_TIMEOUT_S)
 
 
 class DatabaseTemplates:
@@ -61,6 +90,7 @@ class DatabaseTemplates:
         # A template whose migration failed earlier must not be taken for a finished one.
         await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await self._execute(f'CREATE DATABASE "{name}"')
+        await ensure_serving_role(self._server_url)
         try:
             await asyncio.wait_for(migrate(self._url(name)), timeout=COMMAND_TIMEOUT_S)
         except BaseException:

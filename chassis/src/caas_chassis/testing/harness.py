@@ -10,6 +10,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
+import asyncpg
 from asyncpg import Record
 
 from caas_chassis.cause import Cause
@@ -19,6 +20,7 @@ from caas_chassis.records import RawRecord
 from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
 from caas_chassis.settings import ServiceSettings
+from caas_chassis.testing.databases import serving_url
 from caas_chassis.transaction import Tx
 from caas_contracts import Envelope, Message, decode
 from caas_contracts.envelope import rfc3339
@@ -31,11 +33,16 @@ _SELECT_PARKED = "SELECT * FROM chassis.parked WHERE state IN ('retrying', 'park
 
 
 class Harness:
-    """One service on one database. Migrates it when it is opened. `clock` is for services that are built with one."""
+    """One service on one database, serving with a role that may not do more than in production.
+
+    `database_url` is for the owner, who migrates it when it is opened. `clock` is for services that are built with one.
+    """
 
     def __init__(self, service: Service, database_url: str, clock: MovableClock | None = None) -> None:
         self.clock = clock or MovableClock()
-        self.runtime = Runtime(service, ServiceSettings(database_url=database_url), self.clock)
+        self.owner_url = database_url
+        settings = ServiceSettings(database_url=serving_url(database_url), migration_database_url=database_url)
+        self.runtime = Runtime(service, settings, self.clock)
         self._sequences: dict[tuple[str, str, str], int] = {}
         self._sent: dict[int, RawRecord] = {}
         self._offset = 0
@@ -132,6 +139,15 @@ class Harness:
         """A transaction as an HTTP request opens it."""
         async with self.runtime.transaction(Cause.of_person(actor)) as tx:
             yield tx
+
+    @asynccontextmanager
+    async def owner(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the owner, who may do what the service may not."""
+        connection = await asyncpg.connect(self.owner_url, timeout=20, command_timeout=60)
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=20)
 
     async def _outbox(self, after: int) -> list[Message]:
         async with self.runtime.database.connection() as connection:

@@ -20,7 +20,7 @@ from caas_chassis.embedded import EmbeddedKafka, EmbeddedPostgres
 from caas_chassis.embedded.process import Launch, ServerProcess
 from caas_chassis.topicadmin import all_topics, create_topics
 from caas_local.layout import PARTNERS, SERVICES, Layout, cache_dir
-from caas_local.postgres import ensure_database
+from caas_local.postgres import DatabaseUrls, ensure_database
 from caas_local.programs import Program, environment_of, partner_programs, service_programs
 
 READY_WITHIN_S: Final = 90.0
@@ -64,7 +64,7 @@ class Platform:
         self._processes: dict[str, ServerProcess] = {}
         self._programs: dict[str, Program] = {}
         self.bootstrap_servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
-        self.database_urls: dict[str, str] = {}
+        self.databases: dict[str, DatabaseUrls] = {}
 
     async def start(self) -> None:
         """Start what does not run yet. Raises PlatformFailed, or EmbeddedServerError, saying what failed."""
@@ -75,7 +75,7 @@ class Platform:
         if not self.layout.clock_file.exists():
             write_offset(self.layout.clock_file, timedelta(0))
         await self.launch(partner_programs(self.layout))
-        await self.launch(service_programs(self.layout, self.bootstrap_servers, self.database_urls))
+        await self.launch(service_programs(self.layout, self.bootstrap_servers, self.databases))
 
     async def launch(self, programs: Sequence[Program]) -> None:
         """Start processes at the same time and wait until all are ready."""
@@ -111,6 +111,11 @@ class Platform:
     def postgres(self) -> EmbeddedPostgres:
         """The embedded database server, to be broken on purpose."""
         return self._postgres
+
+    @property
+    def database_urls(self) -> dict[str, str]:
+        """Each service's database for the role that serves."""
+        return {name: urls.serving for name, urls in self.databases.items()}
 
     def pid(self, name: str) -> int | None:
         """The process id of a partner or service while it runs."""
@@ -150,7 +155,9 @@ class Platform:
         admin_url = os.environ.get("CAAS_POSTGRES_URL") or self._postgres.url()
         for name in SERVICES:
             given = os.environ.get(f"CAAS_{name.upper()}_DATABASE_URL")
-            self.database_urls[name] = given or await ensure_database(admin_url, f"caas_{name}")
+            owner = os.environ.get(f"CAAS_{name.upper()}_MIGRATION_DATABASE_URL")
+            made = DatabaseUrls(given, owner) if given else None
+            self.databases[name] = made or await ensure_database(admin_url, f"caas_{name}", self.layout.api_key)
 
     def _process(self, name: str) -> ServerProcess:
         if name not in self._processes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from caas_local.layout import SERVICES, Layout
+from caas_local.postgres import DatabaseUrls
 
 RETRY_DELAYS_OTA_S: Final = "[0.5, 1, 2]"
 """The default of 5, 15 and 45 s would make every demonstration of a silent car take a minute."""
@@ -37,7 +38,7 @@ def partner_programs(layout: Layout) -> list[Program]:
     return [_partner(layout, name, extra) for name, extra in arguments.items()]
 
 
-def service_programs(layout: Layout, bootstrap_servers: str, database_urls: Mapping[str, str]) -> list[Program]:
+def service_programs(layout: Layout, bootstrap_servers: str, databases: Mapping[str, DatabaseUrls]) -> list[Program]:
     """The five services, each with its own database."""
     shared = {
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
@@ -50,7 +51,8 @@ def service_programs(layout: Layout, bootstrap_servers: str, database_urls: Mapp
     for name in SERVICES:
         prefix = f"CAAS_{name.upper()}_"
         own = {f"{prefix}{key}": value for key, value in _settings_of(layout, name).items()}
-        own[f"{prefix}DATABASE_URL"] = database_urls[name]
+        own[f"{prefix}DATABASE_URL"] = databases[name].serving
+        own |= {f"{prefix}MIGRATION_DATABASE_URL": url for url in [databases[name].owner] if url}
         own[f"{prefix}HTTP_PORT"] = str(layout.ports[name])
         own[f"{prefix}CONSUMER_INSTANCE"] = "local"
         command = [sys.executable, "-m", f"caas_{name}", "serve"]

@@ -56,6 +56,7 @@ def service_of(settings: BillingSettings, postman: Postman) -> Service:
     return Service(
         name=NAME,
         migrations=MIGRATIONS,
+        append_only=("invoice", "invoice_line", "refund", "credit_note", "document"),
         handlers=HANDLERS,
         effects=effects(Typesetter(_issuer(settings), settings.typeset_concurrency), postman, at_once=at_once),
     )

@@ -25,6 +25,7 @@ from caas_payments.gateway.breaker import BreakingGateway
 from caas_payments.gateway.standard_webhooks import StandardWebhooks
 from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
 from caas_payments.gateway.webhooks import WebhookReader
+from caas_payments.handlers.anchoring import AuditAnchors
 from caas_payments.handlers.circuit import CircuitAlarm
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
@@ -52,7 +53,7 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
     service = service_of(rules, breaker, settings.gateway_concurrency, reader, clock)
     watched = replace(
         service,
-        loops=[partial(CircuitAlarm, breaker)],
+        loops=[partial(CircuitAlarm, breaker), partial(AuditAnchors, settings.audit_anchor_every_s)],
         details={"gateway_circuit": lambda: breaker.state.value},
     )
     runtime = Runtime(watched, settings, clock)
@@ -83,6 +84,7 @@ def service_of(
         handlers=handlers_under(rules, reader or StandardWebhooks(())),
         effects=[gateway_effect(gateway, rules, gateway_concurrency, now)],
         timers=timers_under(rules),
+        append_only=("audit_log", "delivery_proofs", "captures"),
     )
 
 

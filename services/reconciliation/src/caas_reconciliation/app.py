@@ -70,6 +70,15 @@ def build_service(settings: ReconciliationSettings, feed: SettlementFeed) -> Ser
         effects=[pulling(feed, policy, page_size=settings.page_size)],
         timers=timers(policy),
         loops=[schedule],
+        append_only=(
+            "fact",
+            "journal_entry",
+            "journal_line",
+            "settlement_line",
+            "match",
+            "case_history",
+            "audit_anchor",
+        ),
     )
 
 

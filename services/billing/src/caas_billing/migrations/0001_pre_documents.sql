@@ -169,7 +169,9 @@ END $$;
 CREATE TRIGGER series_only_rises BEFORE UPDATE OR DELETE ON series FOR EACH ROW EXECUTE FUNCTION refuse_going_back();
 CREATE TRIGGER series_is_kept BEFORE TRUNCATE ON series FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE FUNCTION refuse_excess_credit() RETURNS trigger LANGUAGE plpgsql AS $$
+-- As the owner: the serving role may lock no invoice, because it may change none.
+CREATE FUNCTION refuse_excess_credit() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     invoiced bigint;
     credited bigint;

@@ -5,6 +5,7 @@ from typing import TypedDict
 from uuid import UUID
 
 from caas_contracts import Money
+from caas_contracts.audit import AuditAnchored
 from caas_contracts.payments import (
     ChargebackReceived,
     Delivery,
@@ -25,6 +26,7 @@ from caas_contracts.payments import (
     SettlementStage,
     VoidGround,
 )
+from caas_payments.domain.audit import Anchor
 from caas_payments.domain.payment import Hold, Intent, Payment, Sale
 
 
@@ -148,6 +150,17 @@ def charged_back(
         chargeback_id=chargeback_id,
         disputed=payment.money(amount_minor),
         reason=reason,
+    )
+
+
+def anchored(anchor: Anchor, at: datetime) -> AuditAnchored:
+    """The audit log's head, told to those who keep it where payments cannot change it (PAY-4)."""
+    return AuditAnchored(
+        service="payments",
+        sequence=anchor.sequence,
+        hash=anchor.hash.hex(),
+        entries=anchor.entries,
+        anchored_at=at,
     )
 
 

@@ -16,6 +16,7 @@ from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_payments.domain.attempt import Attempt, AttemptState, Step
 from caas_payments.domain.audit import AuditEntry, AuditKind
+from caas_payments.domain.events import anchored
 from caas_payments.domain.payment import (
     Alerted,
     Asked,
@@ -136,7 +137,9 @@ class Batch:
         if self._captures:
             await proofs.insert_captures(tx, self._captures)
         if self._audit:
-            await audit.append_audit(tx, self._audit)
+            anchor = await audit.append_audit(tx, self._audit)
+            if anchor is not None:
+                tx.publish(anchored(anchor, tx.now))
 
     async def _write_attempts(self) -> None:
         worked = [attempt for key, attempt in self._attempts.items() if key not in self._opened]

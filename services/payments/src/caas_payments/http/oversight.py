@@ -38,7 +38,7 @@ def oversight_router(runtime: Runtime) -> APIRouter:
     async def verify_audit(_: Operator) -> AuditReport:
         """Recompute the whole chain and name every entry that does not hold."""
         async with runtime.reading() as tx:
-            broken = await audit.verify_audit_log(tx)
+            broken = (await audit.verify_audit_log(tx)).broken
         return AuditReport(intact=not broken, broken=[BrokenView.model_validate(one) for one in broken])
 
     return router

@@ -198,9 +198,10 @@ class PaymentList(BaseModel):
 
 
 class BrokenView(View):
-    """A place where the audit chain does not hold."""
+    """Entries of the audit log, `sequence` to `through`, that are not what was written."""
 
     sequence: int
+    through: int
     problem: str
 
 

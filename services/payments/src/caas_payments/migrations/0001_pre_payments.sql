@@ -240,8 +240,10 @@ COMMENT ON TABLE audit_log IS 'Every transition and every refused one (PAY-4); a
 CREATE TABLE audit_head (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     sequence bigint NOT NULL,
-    hash bytea NOT NULL
+    hash bytea NOT NULL,
+    anchored_sequence bigint NOT NULL DEFAULT 0 CHECK (anchored_sequence <= sequence)
 );
+COMMENT ON COLUMN audit_head.anchored_sequence IS 'The newest entry that was published as an anchor.';
 INSERT INTO audit_head (sequence, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
 COMMENT ON TABLE audit_head IS 'The end of the audit chain; its lock puts concurrent writers in order.';
 

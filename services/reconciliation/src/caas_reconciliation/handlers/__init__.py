@@ -5,6 +5,7 @@ from typing import Any
 
 from caas_chassis.handling import Handler
 from caas_contracts import Message
+from caas_contracts.audit import AuditAnchored
 from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import (
@@ -25,6 +26,7 @@ from caas_reconciliation.handlers.facts import (
     post_refunds,
     post_sales,
 )
+from caas_reconciliation.handlers.witness import witness_anchors
 
 HANDLERS: Mapping[type[Message], Handler[Any]] = {
     PurchasePlaced: note_purchases,
@@ -36,4 +38,5 @@ HANDLERS: Mapping[type[Message], Handler[Any]] = {
     ChargebackReceived: open_chargebacks,
     InvoiceIssued: post_invoices,
     CreditNoteIssued: post_credit_notes,
+    AuditAnchored: witness_anchors,
 }
