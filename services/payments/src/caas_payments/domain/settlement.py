@@ -58,4 +58,5 @@ def record_line(payment: Payment, line: SettlementLine, now: datetime) -> Change
 def record_chargeback(payment: Payment, chargeback: Chargeback, now: datetime) -> Change:
     """Publish it; reconciliation works it as a case."""
     event = events.charged_back(payment, chargeback.id, chargeback.amount_minor, chargeback.reason, now)
-    return Change(payment).telling(event)
+    lost = replace(payment, charged_back_minor=payment.charged_back_minor + chargeback.amount_minor)
+    return Change(lost).telling(event)

@@ -29,6 +29,7 @@ CREATE TABLE payments (
     settled_minor bigint NOT NULL DEFAULT 0 CHECK (settled_minor >= 0),
     refunded_minor bigint NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
     refunding_minor bigint NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0),
+    charged_back_minor bigint NOT NULL DEFAULT 0 CHECK (charged_back_minor >= 0),
     at_risk_minor bigint NOT NULL DEFAULT 0 CHECK (at_risk_minor BETWEEN 0 AND amount_minor),
     delivered_at timestamptz,
     created_at timestamptz NOT NULL,
@@ -47,6 +48,7 @@ CREATE TABLE payments (
 ) WITH (fillfactor = 70);
 CREATE INDEX payments_subject ON payments (subject_id);
 CREATE INDEX payments_transaction ON payments (gateway_transaction_id);
+CREATE INDEX payments_exposed ON payments (delivered_at) WHERE at_risk_minor > 0 AND delivered_at IS NOT NULL;
 CREATE INDEX payments_at_risk ON payments (customer_id)
     WHERE at_risk_minor > 0 OR status = 'SETTLEMENT_FAILED';
 COMMENT ON TABLE payments IS 'One movement of money each (PAY-1); status and version are changed by compare-and-set.';
@@ -268,7 +270,8 @@ CREATE TYPE new_payment AS (
 CREATE TYPE changed_payment AS (
     id uuid, version int, status text, gateway_transaction_id text, authorized_at timestamptz, capture_before timestamptz,
     activate_not_after timestamptz, attempts int, cancel_reason text, captured_minor bigint, settled_minor bigint,
-    refunded_minor bigint, refunding_minor bigint, at_risk_minor bigint, delivered_at timestamptz);
+    refunded_minor bigint, refunding_minor bigint, charged_back_minor bigint, at_risk_minor bigint,
+    delivered_at timestamptz);
 CREATE TYPE new_proof AS (
     id uuid, payment_id uuid, activation_id uuid, kind text, ground text, reason text, applied_at timestamptz,
     evidence text, recorded_at timestamptz);

@@ -66,6 +66,7 @@ UPDATE payments p SET status = n.status, version = p.version + 1, gateway_transa
     authorized_at = n.authorized_at, capture_before = n.capture_before, activate_not_after = n.activate_not_after,
     attempts = n.attempts, cancel_reason = n.cancel_reason, captured_minor = n.captured_minor,
     settled_minor = n.settled_minor, refunded_minor = n.refunded_minor, refunding_minor = n.refunding_minor,
+    charged_back_minor = n.charged_back_minor,
     at_risk_minor = n.at_risk_minor, delivered_at = n.delivered_at, updated_at = $2
 FROM unnest($1::changed_payment[]) AS n
 WHERE p.id = n.id AND p.version = n.version
@@ -159,6 +160,7 @@ def _changed(payment: Payment) -> tuple[object, ...]:
         payment.settled_minor,
         payment.refunded_minor,
         payment.refunding_minor,
+        payment.charged_back_minor,
         payment.at_risk_minor,
         _delivered_at(payment),
     )
@@ -203,6 +205,7 @@ def _payment(row: Record) -> Payment:
         settled_minor=row["settled_minor"],
         refunded_minor=row["refunded_minor"],
         refunding_minor=row["refunding_minor"],
+        charged_back_minor=row["charged_back_minor"],
     )
 
 
