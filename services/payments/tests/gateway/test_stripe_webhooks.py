@@ -9,9 +9,18 @@ from typing import Any
 
 import pytest
 
+from caas_chassis.testing.harness import Harness
+from caas_chassis.testing.plugin import MakeDatabase
+from caas_contracts.payments import ChargebackReceived
+from caas_payments.app import service_of
+from caas_payments.domain.rules import Rules
 from caas_payments.errors import WebhookFault, WebhookRefused
 from caas_payments.gateway.stripe import StripeWebhooks
 from caas_payments.gateway.webhooks import Changed, Disputed, Held, Meaning, Unreadable
+from services.payments.tests.builders import a_success, an_authorization
+from services.payments.tests.conftest import migrate
+from services.payments.tests.in_process_gateway import InProcessGateway
+from services.payments.tests.reading import payment_of
 
 SECRET = "whsec_now"
 PREVIOUS = "whsec_before"
@@ -140,3 +149,20 @@ def test_a_dispute_is_about_its_payment_though_it_does_not_carry_our_reference()
     body = an_event("charge.dispute.created", id="dp_1", payment_intent="pi_1", metadata={})
     message = READER.verify({"stripe-signature": signature(body)}, body, NOW).message
     assert (message.transaction_id, message.reference) == ("pi_1", "")
+
+
+async def test_a_dispute_becomes_a_chargeback_once(make_database: MakeDatabase) -> None:
+    url = await make_database("payments", migrate)
+    async with Harness(service_of(Rules(jitter=0.0), InProcessGateway(), reader=READER), url) as payments:
+        command = an_authorization()
+        await payments.receive(command)
+        await payments.run_effects()
+        await payments.receive(a_success(command))
+        await payments.run_effects()
+        intent = (await payment_of(payments, command.payment_id)).transaction_id
+        subject: dict[str, Any] = {"id": "dp_1", "payment_intent": intent, "metadata": {}, "amount": 1999, "currency": "eur"}
+        for event_id in ("evt_1", "evt_2"):
+            body = an_event("charge.dispute.created", event_id, **subject, reason="fraudulent")
+            await payments.receive(READER.verify({"stripe-signature": signature(body)}, body, NOW).message)
+        [told] = await payments.published(ChargebackReceived)
+    assert (told.payment_id, told.disputed.amount_minor, told.reason) == (command.payment_id, 1999, "fraudulent")
