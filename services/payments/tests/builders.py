@@ -1,11 +1,13 @@
 """Messages, payments and gateway answers for tests; every argument has a sensible default."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from caas_chassis.ids import new_id
 from caas_contracts import Money
+from caas_contracts.gateway import GatewayWebhookReceived
 from caas_contracts.ota import ActivationEvidence, ActivationFailed, ServiceActivated
 from caas_contracts.payments import (
     AuthorizePayment,
@@ -148,6 +150,18 @@ def a_refund(of: Beginning, amount_minor: int) -> RefundPayment:
         amount=Money(amount_minor=amount_minor, currency=of.amount.currency),
         reason="withdrawal",
         requested_at=NOW,
+    )
+
+
+def a_chargeback(of: Beginning, amount_minor: int, *, name: str = "cb_1") -> GatewayWebhookReceived:
+    data = {"id": name, "amount_minor": amount_minor, "currency": of.amount.currency, "reason": "fraudulent"}
+    return GatewayWebhookReceived(
+        webhook_id=f"msg_{new_id().hex}",
+        event_type="chargeback.opened",
+        transaction_id="txn_1",
+        reference=str(of.payment_id),
+        body=json.dumps({"type": "chargeback.opened", "data": data}),
+        received_at=NOW,
     )
 
 

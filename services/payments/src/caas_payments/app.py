@@ -31,7 +31,7 @@ from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
 from caas_payments.http.bridge import webhook_door
 from caas_payments.http.cases import cases_router
-from caas_payments.http.operating import operating_router
+from caas_payments.http.operating import captures_router, operating_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
@@ -60,6 +60,7 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
     routers = [
         payments_router(runtime, rules),
         operating_router(runtime, rules),
+        captures_router(runtime, rules),
         cases_router(runtime, rules),
         oversight_router(runtime),
         webhooks_router(runtime, rules, reader),
@@ -84,7 +85,7 @@ def service_of(
         handlers=handlers_under(rules, reader or StandardWebhooks(())),
         effects=[gateway_effect(gateway, rules, gateway_concurrency, now)],
         timers=timers_under(rules),
-        append_only=("audit_log", "delivery_proofs", "captures"),
+        append_only=("audit_log", "delivery_proofs", "captures", "attempt_calls"),
     )
 
 

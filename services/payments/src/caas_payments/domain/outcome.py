@@ -138,7 +138,7 @@ def _succeeded(change: Change, attempt: Attempt, transaction: Transaction | None
             assert transaction is not None, "a sale is only read from a transaction"
             return sale.take_sale(change, _sale_of(transaction, given), given.now)
         case Operation.CAPTURE:
-            return fence.record_capture(change, given.now)
+            return fence.record_capture(change, transaction.held_minor if transaction else 0, given.now)
         case Operation.VOID:
             return fence.record_void(change, given.now)
         case Operation.REFUND:

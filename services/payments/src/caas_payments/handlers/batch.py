@@ -24,6 +24,7 @@ from caas_payments.domain.payment import (
     Captured,
     Change,
     Deadline,
+    Dropped,
     Froze,
     Moved,
     Owed,
@@ -65,6 +66,7 @@ class Batch:
         self._proofs: list[Proof] = []
         self._captures: list[tuple[UUID, Captured]] = []
         self._owed: list[Refund] = []
+        self._dropped: list[UUID] = []
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._opened: set[tuple[UUID, int]] = set()
         self._audit: list[AuditEntry] = []
@@ -153,7 +155,7 @@ class Batch:
             attempt.refund_id: _REFUND_STATES[attempt.state]
             for attempt in self._attempts.values()
             if attempt.refund_id is not None and attempt.state in _REFUND_STATES
-        }
+        } | dict.fromkeys(self._dropped, RefundState.REFUSED)
         if resolved:
             await refunds.resolve_refunds(self._tx, resolved)
 
@@ -183,6 +185,8 @@ class Batch:
                 self._proofs.append(proof)
             case Captured() as captured:
                 self._captures.append((payment.id, captured))
+            case Dropped(refund_id):
+                self._dropped.append(refund_id)
             case Owed(refund_id, amount_minor, reason):
                 owed = Refund(
                     id=refund_id,
