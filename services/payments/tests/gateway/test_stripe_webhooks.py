@@ -66,23 +66,28 @@ def test_during_a_rotation_one_of_stripes_two_signatures_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "fault"),
-    [
-        ("", WebhookFault.MALFORMED),
-        ("nonsense", WebhookFault.FORGED),
-        ("t=,v1=", WebhookFault.FORGED),
-        ("t=1,t", WebhookFault.FORGED),
-        ("t=x,v1=00", WebhookFault.FORGED),
-        (f"t={10**30},v1=00", WebhookFault.FORGED),
-        (signature(an_event(), secret="whsec_other"), WebhookFault.FORGED),
-        (signature(an_event(event_id="evt_2")), WebhookFault.FORGED),
-        (signature(an_event(), scheme="v0"), WebhookFault.FORGED),
-        (signature(an_event(), age_s=400), WebhookFault.STALE),
-        (signature(an_event(), age_s=-400), WebhookFault.STALE),
-    ],
+    "header", ["nonsense", "t=,v1=", "t=1,t", "t=x,v1=00", f"t={10**30},v1=00", f"t=1,v1={'0' * 64}"]
 )
-def test_what_is_forged_stale_or_malformed_is_refused(header: str, fault: WebhookFault) -> None:
-    assert refusal(header, an_event()) is fault
+def test_what_is_no_signature_of_ours_is_refused(header: str) -> None:
+    assert refusal(header, an_event()) is WebhookFault.FORGED
+
+
+def test_a_webhook_without_a_signature_is_refused() -> None:
+    assert refusal("", an_event()) is WebhookFault.MALFORMED
+
+
+def test_the_signature_of_another_secret_event_or_scheme_is_refused() -> None:
+    for header in (
+        signature(an_event(), secret="whsec_other"),
+        signature(an_event(event_id="evt_2")),
+        signature(an_event(), scheme="v0"),
+    ):
+        assert refusal(header, an_event()) is WebhookFault.FORGED
+
+
+@pytest.mark.parametrize("age_s", [400, -400])
+def test_a_webhook_from_another_time_is_stale(age_s: int) -> None:
+    assert refusal(signature(an_event(), age_s=age_s), an_event()) is WebhookFault.STALE
 
 
 @pytest.mark.parametrize(
