@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from asyncpg import IntegrityConstraintViolationError
+from asyncpg import InsufficientPrivilegeError
 
 from caas_chassis.testing.harness import Harness
 from caas_contracts.gateway import GatewayWebhookReceived
@@ -278,7 +278,7 @@ class TestHistory:
 
     async def test_the_history_cannot_be_changed(self, payments: Harness) -> None:
         await a_hold(payments)
-        with pytest.raises(IntegrityConstraintViolationError):
+        with pytest.raises(InsufficientPrivilegeError):
             async with payments.transaction() as tx:
                 await tx.execute("UPDATE attempt_calls SET result = 'better'")
 
