@@ -16,14 +16,9 @@ from caas_contracts.payments import Delivery, PaymentPurpose, VoidGround
 from caas_payments.domain.attempt import Attempt, AttemptState, Operation, RetryPolicy, Step
 from caas_payments.domain.status import TRANSITIONS, IllegalTransition, PaymentStatus
 
-_AT_RISK: Final = frozenset(PaymentStatus) - {
-    PaymentStatus.FAILED,
-    PaymentStatus.ABANDONED,
-    PaymentStatus.VOIDED,
-    PaymentStatus.SETTLEMENT_FAILED,
-    PaymentStatus.REFUNDING,
-    PaymentStatus.REFUNDED,
-}
+_NOTHING_TO_COME: Final = frozenset(
+    {PaymentStatus.FAILED, PaymentStatus.ABANDONED, PaymentStatus.VOIDED, PaymentStatus.SETTLEMENT_FAILED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +161,15 @@ class Payment:
 
     @property
     def at_risk_minor(self) -> int:
-        """What may still be lost: under way or delivered, and not at the bank (RSK-3)."""
-        if self.status not in _AT_RISK:
+        """What may still be lost: under way or delivered, and not at the bank (RSK-3).
+
+        What was given back is not owed any more. What a bank took back is lost or disputed, a case of
+        reconciliation's (RCN-3), and nothing that a settlement is still expected of.
+        """
+        if self.status in _NOTHING_TO_COME:
             return 0
-        return max(0, (self.captured_minor or self.due_minor) - self.settled_minor)
+        gone_minor = self.settled_minor + self.refunded_minor + self.charged_back_minor
+        return max(0, (self.captured_minor or self.due_minor) - gone_minor)
 
     @property
     def due_minor(self) -> int:

@@ -245,6 +245,15 @@ class ExposureReport(BaseModel):
     customers: list[CustomerExposureView]
 
 
+class CustomerExposureReport(BaseModel):
+    """RSK-3 for one customer. `at_risk_minor` counts what is under way, too, as the limits do."""
+
+    customer_id: str
+    delivered: list[CustomerExposureView]
+    at_risk_minor: int
+    write_offs: int
+
+
 class VoidRequest(BaseModel):
     """Why an operator wants the hold released."""
 

@@ -52,6 +52,7 @@ CREATE TABLE payments (
 ) WITH (fillfactor = 70);
 CREATE INDEX payments_subject ON payments (subject_id);
 CREATE INDEX payments_transaction ON payments (gateway_transaction_id);
+CREATE INDEX payments_exposed ON payments (delivered_at) WHERE at_risk_minor > 0 AND delivered_at IS NOT NULL;
 CREATE INDEX payments_at_risk ON payments (customer_id)
     WHERE at_risk_minor > 0 OR status = 'SETTLEMENT_FAILED';
 COMMENT ON TABLE payments IS 'One movement of money each (PAY-1); status and version are changed by compare-and-set.';
