@@ -12,6 +12,7 @@ from caas_contracts.ota import ActivationEvidence, ActivationFailed, ServiceActi
 from caas_contracts.payments import (
     AuthorizePayment,
     CancelPayment,
+    CapturePayment,
     ChargePayment,
     Delivery,
     DeliveryDecision,
@@ -151,6 +152,11 @@ def a_refund(of: Beginning, amount_minor: int) -> RefundPayment:
         reason="withdrawal",
         requested_at=NOW,
     )
+
+
+def a_capture_by_hand(of: AuthorizePayment, amount_minor: int | None = None) -> CapturePayment:
+    part = None if amount_minor is None else Money(amount_minor=amount_minor, currency=of.amount.currency)
+    return CapturePayment(payment_id=of.payment_id, amount=part, reason="by_hand", requested_at=NOW)
 
 
 def a_chargeback(of: Beginning, amount_minor: int, *, name: str = "cb_1") -> GatewayWebhookReceived:

@@ -169,7 +169,7 @@ RESEALED: list[tuple[str, list[str], int, tuple[int, int] | None]] = [
     ("rows 5 and 6 swapped", [
         "UPDATE audit_log SET sequence = 11 - sequence WHERE sequence IN (5, 6)",
     ], 5, (4, 7)),
-    ("the last rows removed", ["DELETE FROM audit_log WHERE sequence > 8"], 9, (9, 10)),
+    ("the last rows removed", ["DELETE FROM audit_log WHERE sequence > 8"], 9, (8, 10)),
     ("everything removed", ["TRUNCATE audit_log"], 1, (1, 10)),
     ("rebuilt from nothing", ["UPDATE audit_log SET correlation_id = 'new'"], 1, (1, 3)),
     ("row 11 changed, behind the last anchor", ["UPDATE audit_log SET actor = 'x' WHERE sequence = 11"], 11, None),

@@ -8,15 +8,22 @@ from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from caas_chassis.testing.harness import Harness
+from caas_chassis.testing.plugin import MakeDatabase
 from caas_contracts.operations import AlertKind, AlertRaised
+from caas_payments.app import service_of
 from caas_payments.domain.gateway_result import GatewayResult, NotFound, Refused, Unavailable, Unknown
+from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient
 from caas_payments.gateway.breaker import CIRCUIT_OPEN, BreakingGateway, Circuit
 from caas_payments.gateway.retry_after import retry_after_s
 from caas_payments.handlers.circuit import CircuitAlarm
 from caas_payments.settings import PaymentsSettings
+from services.payments.tests.builders import an_authorization
+from services.payments.tests.conftest import migrate
 from services.payments.tests.gateway.tasks import an_authorization_of
 from services.payments.tests.in_process_gateway import InProcessGateway
+from services.payments.tests.reading import rows_of, status_of
+from services.payments.tests.web import serving
 
 OUTAGES: list[GatewayResult] = [Unknown("ReadTimeout", outage=True), Unavailable("ConnectError", outage=True)]
 OPEN_S = 15.0
@@ -130,6 +137,33 @@ async def test_operations_are_told_once_each_time_it_opens(
     await alarm.run_once()
     await alarm.run_once()
     assert [one.kind for one in await payments.published(AlertRaised)] == [AlertKind.GATEWAY_UNREACHABLE]
+
+
+async def test_an_open_circuit_is_a_failed_try_that_waits_for_the_next_probe(
+    make_database: MakeDatabase, breaker: BreakingGateway, gateway: InProcessGateway, clock: Stopwatch
+) -> None:
+    url = await make_database("payments", migrate)
+    async with Harness(service_of(Rules(jitter=0.0), breaker), url) as payments:
+        await fail(breaker, gateway, *OUTAGES, OUTAGES[0])
+        command = an_authorization()
+        await payments.receive(command)
+        await payments.run_effects()
+        [call] = await rows_of(payments, "attempt_calls", command.payment_id)
+        assert (call["result"], call["retry_in_ms"]) == (CIRCUIT_OPEN, 15_000)
+        assert gateway.calls["authorize"] == 0
+        clock.seconds += OPEN_S
+        await payments.skip_delays()
+        await payments.run_effects()
+        assert await status_of(payments, command.payment_id) == "AUTHORIZED"
+
+
+async def test_readiness_says_the_circuit_and_does_not_depend_on_it(
+    payments: Harness, gateway: InProcessGateway
+) -> None:
+    async with serving(payments.runtime.settings.database_url, gateway) as api:
+        ready = (await api.get("/health/ready")).json()
+    assert ready["details"]["gateway_circuit"] == "closed"
+    assert "gateway_circuit" not in ready["checks"]
 
 
 DATE = "Sun, 22 Nov 2026 05:00:00 GMT"

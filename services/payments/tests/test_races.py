@@ -173,6 +173,22 @@ async def test_a_waiting_refund_loses_its_money_to_a_chargeback(payments: Harnes
     assert AlertKind.OVER_REFUNDED not in await alerts_of(payments)
 
 
+async def test_a_chargeback_before_the_answer_of_its_capture_is_no_overpayment(
+    payments: Harness, gateway: InProcessGateway
+) -> None:
+    [command] = await held_payments(payments, 1)
+    gateway.script("capture", TIMEOUT, booked=True)
+    gateway.script("look_up", TIMEOUT)
+    await payments.receive(a_success(command))
+    await payments.run_effects()
+    await payments.receive(a_chargeback(command, 1999))
+    await settle(payments)
+    await payments.receive(a_refund(command, 1))
+    stored = await payment_of(payments, command.payment_id)
+    assert (stored.captured_minor, stored.charged_back_minor, stored.refunding_minor) == (1999, 1999, 0)
+    assert AlertKind.OVER_REFUNDED not in await alerts_of(payments)
+
+
 @pytest.mark.parametrize("chargeback_first", [True, False])
 async def test_a_refund_that_races_a_chargeback_ends_with_equal_books_and_an_alert(
     payments: Harness, gateway: InProcessGateway, chargeback_first: bool

@@ -21,7 +21,8 @@ async def a_life(url: str) -> list[httpx.Request]:
 
     http = httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=PATIENCE_S, event_hooks={"request": [note]})
     gateway = StripeGateway(http)
-    await gateway.sale(an_authorization_of(LOCALSTRIPE.approved))
+    bill = an_authorization_of(LOCALSTRIPE.approved).model_copy(update={"merchant_initiated": True})
+    assert answered(await gateway.sale(bill)).captured_minor == bill.amount_minor
     await gateway.authorize(an_authorization_of(LOCALSTRIPE.declined))
     released = an_authorization_of(LOCALSTRIPE.approved)
     held = answered(await gateway.authorize(released))

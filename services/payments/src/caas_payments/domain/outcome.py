@@ -205,7 +205,7 @@ def _hold_of(transaction: Transaction, given: Circumstances) -> Hold:
 def _as_ruled(payment: Payment, attempt: Attempt, ruling: Ruling, given: Circumstances) -> Transaction:
     """The record that the gateway owes us; a hold is taken to end as early as it may (SVC-10)."""
     return Transaction(
-        id=ruling.transaction_id or (payment.hold.transaction_id if payment.hold else ""),
+        id=ruling.transaction_id or payment.transaction_id or "",
         reference=str(payment.id),
         status=TransactionStatus.AUTHORIZED,
         amount_minor=payment.intent.amount.amount_minor,

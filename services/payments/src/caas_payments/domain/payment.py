@@ -184,8 +184,9 @@ class Payment:
 
     @property
     def overpaid_minor(self) -> int:
-        """What refunds and chargebacks together gave the customer beyond what was captured."""
-        return max(0, self.refunded_minor + self.charged_back_minor - self.captured_minor)
+        """What refunds and chargebacks together gave the customer beyond what was captured, or is just being."""
+        taken_minor = self.captured_minor + self.capturing_minor
+        return max(0, self.refunded_minor + self.charged_back_minor - taken_minor) if taken_minor else 0
 
     def money(self, amount_minor: int) -> Money:
         """An amount in this payment's currency."""

@@ -14,6 +14,7 @@ from caas_chassis.cause import Cause
 from caas_chassis.errors import Refused
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
+from caas_contracts.payments import PaymentPurpose
 from caas_payments.domain.attempt import Attempt, AttemptState, Step
 from caas_payments.domain.audit import AuditEntry, AuditKind
 from caas_payments.domain.events import anchored
@@ -258,4 +259,5 @@ def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
         transaction_id=payment.transaction_id or "",
         refund_id=attempt.refund_id if attempt else None,
         opened_at=attempt.opened_at if attempt else None,
+        merchant_initiated=payment.intent.purpose is PaymentPurpose.SUBSCRIPTION,
     )
