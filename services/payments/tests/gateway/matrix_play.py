@@ -52,7 +52,6 @@ async def play(world: World) -> dict[str, Evidence]:
     await world.send(_trigger(cell) for cell in faulty if cell.operation != "authorize")
     await world.until(faulty, _has_ended)
     deaths = await _die_before(world) | await _die_after(world)
-    await world.until(CELLS, _has_ended)
     await world.until_quiet()
     return await _collect(world, deaths)
 
@@ -114,6 +113,7 @@ async def _die_after(world: World) -> Deaths:
     await world.until_death()
     deaths = await _seen(world, cells, asked=True)
     await _start_mortal(world)
+    await world.until(cells, _has_ended)
     return deaths
 
 
@@ -174,7 +174,7 @@ async def _collect(world: World, deaths: Deaths) -> dict[str, Evidence]:
             books=books[cell.reference],
             log=log[cell.reference],
             faults=faults[cell.reference],
-            events=events[cell.reference],
+            events=events.get(cell.reference, ()),
             at_death=deaths.get(cell.name),
         )
         for cell in CELLS
