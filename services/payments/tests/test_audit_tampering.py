@@ -265,3 +265,12 @@ def test_every_tampering_is_found_up_to_the_last_anchor_or_row_that_was_not_seal
     else:
         assert broken
         assert broken[0].sequence <= unchanged + 1 <= max(one.through for one in broken)
+
+
+def test_a_row_that_was_replaced_and_sealed_by_itself_is_not_sealed_by_the_next() -> None:
+    log = seal_all(0, GENESIS, [an_entry(number) for number in range(4)])
+    log[1:2] = seal_all(1, log[0].hash, [an_entry(99)])
+    check = ChainCheck()
+    check.read(log)
+    (broken,) = check.finish(4, log[3].hash)
+    assert (broken.sequence, "does not seal the entry before it" in broken.problem) == (3, True)
