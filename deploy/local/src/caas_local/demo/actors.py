@@ -111,6 +111,12 @@ class Actors:
         headers = await self._as("operator", "demo")
         return _ok(await self.client.get(f"{self._layout.url(service)}{path}", headers=headers)).json()
 
+    async def send_webhook(self, headers: Mapping[str, str], body: str) -> int:
+        """Send a webhook to the bridge, as the gateway or somebody who claims to be it; returns the status."""
+        async with self._limit:
+            url = f"{self._layout.url('payments')}/webhooks/gateway"
+            return (await self.client.post(url, content=body.encode(), headers=dict(headers))).status_code
+
     async def partner(self, partner: str, path: str) -> Any:
         """A page of a partner's own books."""
         return _ok(await self.client.get(f"{self._layout.url(partner)}{path}")).json()

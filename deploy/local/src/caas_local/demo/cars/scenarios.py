@@ -24,17 +24,19 @@ class CarScenario:
 
 
 PAID_IN_FULL: Final = CarScenario("paid_in_full", "reserved, built, paid, registered", "delivered", 20)
-DECLINED: Final = CarScenario("reservation_declined", "no order, no charge", "declined", 6, card="tok_declined")
-FORFEITED: Final = CarScenario(
-    "final_declined", "reservation kept, car on sale", "payment_failed", 6, final_card="tok_insufficient_funds"
+DECLINED: Final = CarScenario(
+    "reservation_declined", "reservation declined: no order", "declined", 6, card="tok_declined"
 )
-RESOLD: Final = CarScenario("resold", "that car, from stock", "delivered", 6, from_stock=True)
-TOO_LATE: Final = CarScenario("too_late", "the same car, same instant", "refused", 6, from_stock=True)
-GATEWAY_DOWN: Final = CarScenario("gateway_down", "final payment taken when back", "delivered", 6)
-GATEWAY_BUSY: Final = CarScenario("gateway_unavailable", "given up, then paid again", "delivered", 6)
-FACTORY_DOWN: Final = CarScenario("factory_down", "for six hours, then ordered", "delivered", 6)
-REJECTED: Final = CarScenario("registration_rejected", "corrected, then accepted", "delivered", 6)
-OVERDUE: Final = CarScenario("deadline_missed", "never pays the rest", "payment_failed", 6, final_card=None)
+FORFEITED: Final = CarScenario(
+    "final_declined", "final payment declined: car on sale", "payment_failed", 6, final_card="tok_insufficient_funds"
+)
+RESOLD: Final = CarScenario("resold", "that car, bought from stock", "delivered", 6, from_stock=True)
+TOO_LATE: Final = CarScenario("too_late", "the same car in the same instant", "refused", 6, from_stock=True)
+GATEWAY_DOWN: Final = CarScenario("gateway_down", "gateway down, paid when it is back", "delivered", 6)
+GATEWAY_BUSY: Final = CarScenario("gateway_unavailable", "gateway unavailable, paid again", "delivered", 6)
+FACTORY_DOWN: Final = CarScenario("factory_down", "factory down for six hours", "delivered", 6)
+REJECTED: Final = CarScenario("registration_rejected", "registration rejected, then accepted", "delivered", 6)
+OVERDUE: Final = CarScenario("deadline_missed", "never pays the rest: forfeited", "payment_failed", 6, final_card=None)
 
 CAR_SCENARIOS: Final[Sequence[CarScenario]] = (
     PAID_IN_FULL, DECLINED, FORFEITED, RESOLD, TOO_LATE, GATEWAY_DOWN, GATEWAY_BUSY,
