@@ -20,6 +20,7 @@ from caas_local.demo.scenarios import SCENARIOS, Sale
 from caas_local.layout import SERVICES, Layout
 from caas_local.platform import Platform
 from tests.chaos.partner import Partner
+from tests.chaos.showroom import Showroom
 
 BOUQUET_EVERY_S: Final = 4.0
 STORM_LIMIT_S: Final = 420.0
@@ -43,6 +44,7 @@ class Storm:
         self.platform = Platform(self.layout, print, temporary=True, extra_environment=environment, launch=launch)
         self._wanted = wanted
         self.sold: dict[str, Sale] = {}
+        self.doubles: dict[str, int] = {}
         self._ordered = 0
         self._cancel_later: list[tuple[Sale, str]] = []
 
@@ -69,6 +71,7 @@ class Storm:
         try:
             async with httpx.AsyncClient(timeout=30.0) as client:
                 actors = Actors(self.layout, client)
+                self._showroom = Showroom(self.layout, client, _insist_on_an_answer)
                 watching = asyncio.create_task(self._resurrect())
                 self.arm(SERVICES)
                 await self._sell_until_reached(actors, databases)
@@ -76,6 +79,7 @@ class Storm:
                 watching.cancel()
                 await self._all_ready()
                 await self._cancel_what_waits(actors)
+                await self._hand_vehicles_over()
                 report = await self._settle(actors, databases)
                 return await assess(self.sold, databases, actors, report, time.monotonic() - started_at)
         finally:
@@ -116,6 +120,7 @@ class Storm:
             elif sale.scenario.cancel:
                 self._cancel_later.append((sale, purchase_id))
         await self._ask_over_the_broker(sales[0], databases)
+        await self._showroom.visit()
 
     async def _cancel_what_waits(self, actors: Actors) -> None:
         """Purchases of silent cars are given up only now, while their activations are under way."""
@@ -141,6 +146,7 @@ class Storm:
             for step in (timedelta(hours=1), timedelta(hours=3), timedelta(days=4)):
                 self.platform.move_clock(step)
                 await asyncio.sleep(4.0)
+                await self._showroom.push()
             await _insist(actors.reconcile)
             if not any(self.missing().values()):
                 return
@@ -165,6 +171,16 @@ class Storm:
             file.unlink(missing_ok=True)
         for name in SERVICES:
             await self.platform.restart(name)
+
+    async def _hand_vehicles_over(self) -> None:
+        """Until every order of a vehicle has ended; nobody who never pays keeps one longer than the deadline."""
+        deadline = time.monotonic() + CALM_WITHIN_S
+        self.platform.move_clock(timedelta(days=15))
+        while not await self._showroom.push():
+            if time.monotonic() > deadline:
+                raise AssertionError("orders of vehicles have no end")
+            await asyncio.sleep(1.0)
+        self.doubles = await self._showroom.doubles()
 
     async def _settle(self, actors: Actors, databases: Databases) -> dict[str, object]:
         report: dict[str, object] = {}
@@ -198,6 +214,18 @@ async def _insist[T](request: Callable[[], Awaitable[T]]) -> T:
             if any(error.status < 500 for error in failed) or time.monotonic() > deadline:
                 raise
         await asyncio.sleep(0.3)
+
+
+async def _insist_on_an_answer(request: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Repeat the same request until a service that is alive answers it, whatever it answers."""
+
+    async def answered() -> httpx.Response:
+        answer = await request()
+        if answer.is_server_error:
+            raise RequestFailed(answer)
+        return answer
+
+    return await _insist(answered)
 
 
 def _nothing() -> None:

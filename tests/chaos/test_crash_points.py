@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from caas_chassis.testing.nursery import Nursery
-from caas_local.layout import Layout
+from caas_local.layout import SUPPLIERS, Layout
 from tests.chaos.points import build_services, points_of
 from tests.chaos.storm import Storm
 
@@ -43,4 +43,5 @@ async def test_killed_at_every_crash_point_everything_continues_and_the_books_ag
     died = storm.died_at()
     print(f"{sum(map(len, died.values()))} deaths, {len(storm.sold)} purchases, {report.duration_s:.0f} s")
     assert {name: points for name, points in storm.missing().items() if points} == {}
+    assert storm.doubles == dict.fromkeys(SUPPLIERS, 1)
     assert [words for words in report.broken if "only" not in words] == []
