@@ -203,7 +203,8 @@ async def test_a_registered_customer_sends_no_data(harness: Harness, http: httpx
 
 async def test_the_final_payment_is_answered_like_the_reservation(harness: Harness, http: httpx.AsyncClient) -> None:
     order = await ready(harness)  # FIN-2
-    unavailable = await answered_with(harness, pay(http, order.order_id, wait_s=10), abandoned)
+    first = str(new_id())
+    unavailable = await answered_with(harness, pay(http, order.order_id, key=first, wait_s=10), abandoned)
     assert (unavailable.status_code, unavailable.json()["code"]) == (409, "payment_unavailable")  # FIN-5
     key = str(new_id())
     request = pay(http, order.order_id, key=key, wait_s=10, amount={"amount_minor": 2_899_000, "currency": "EUR"})
@@ -214,6 +215,8 @@ async def test_the_final_payment_is_answered_like_the_reservation(harness: Harne
     assert len(await charges(harness, PaymentPurpose.FINAL)) == 2
     other = await pay(http, order.order_id)
     assert (other.status_code, other.json()["code"]) == (409, "order_already_paid")
+    replayed = await pay(http, order.order_id, key=first, wait_s=1)  # The answer of that attempt, for ever.
+    assert (replayed.status_code, replayed.json()["code"]) == (409, "payment_unavailable")
 
 
 async def test_a_declined_final_payment_says_that_the_order_has_ended(
