@@ -43,10 +43,11 @@ COUNT_VEHICLES: Final = "SELECT count(*) FROM vehicle WHERE public_key IS NOT NU
 
 @dataclass(slots=True)
 class Platform:
-    """The running services. `urls` are their databases, by service."""
+    """The running services. `urls` are their databases and `ports` where they speak HTTP, by service."""
 
     bootstrap_servers: str
     urls: Mapping[str, str]
+    ports: Mapping[str, int]
     children: Mapping[str, Child]
     _registered: int = field(default=0)
 
@@ -108,8 +109,11 @@ def placing_record(command: PlacePurchase) -> tuple[bytes, bytes, list[tuple[str
 
 
 @asynccontextmanager
-async def running_platform(machine: Machine) -> AsyncIterator[Platform]:
-    """Start all five on empty databases; they are ready when the block begins and gone when it ends."""
+async def running_platform(machine: Machine, settings: Mapping[str, str] | None = None) -> AsyncIterator[Platform]:
+    """Start all five on empty databases; they are ready when the block begins and gone when it ends.
+
+    `settings` are variables of the environment beside those that every measure needs.
+    """
     async with AsyncExitStack() as stack:
         await create_topics(machine.bootstrap_servers, all_topics())
         stack.push_async_callback(machine.delete_topics, [topic.name for topic in all_topics()])
@@ -117,11 +121,15 @@ async def running_platform(machine: Machine) -> AsyncIterator[Platform]:
         ports = {name: free_port() for name in SERVICES}
         children = {
             name: await stack.enter_async_context(
-                child(name, ["-m", f"bench.serving.{name}"], _environment(machine, name, urls[name], ports[name]))
+                child(
+                    name,
+                    ["-m", f"bench.serving.{name}"],
+                    {**_environment(machine, name, urls[name], ports[name]), **(settings or {})},
+                )
             )
             for name in SERVICES
         }
-        platform = Platform(machine.bootstrap_servers, urls, children)
+        platform = Platform(machine.bootstrap_servers, urls, ports, children)
         await _wait_until_ready(platform, list(ports.values()))
         yield platform
 

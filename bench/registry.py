@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from bench import consuming, latency, memory, relaying, throughput, webhooks
+from bench import consuming, latency, memory, relaying, reservation, throughput, webhooks
 from bench.measure import Measure
 
 MEASURES: Sequence[Measure] = (
     relaying.MEASURE,
     consuming.MEASURE,
     latency.MEASURE,
+    reservation.MEASURE,
     throughput.MEASURE,
     memory.MEASURE,
     webhooks.MEASURE,
