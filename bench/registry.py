@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench import consuming, latency, memory, relaying, throughput
+from bench import consuming, latency, memory, relaying, throughput, webhooks
 from bench.measure import Measure
 
 MEASURES: Sequence[Measure] = (
@@ -11,4 +11,5 @@ MEASURES: Sequence[Measure] = (
     latency.MEASURE,
     throughput.MEASURE,
     memory.MEASURE,
+    webhooks.MEASURE,
 )

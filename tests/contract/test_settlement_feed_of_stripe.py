@@ -59,4 +59,6 @@ async def test_stripes_own_fixtures_are_read(stripe_mock: str) -> None:
         assert isinstance(page, Page)
         [line] = page.lines
         assert (line.kind, line.gross_minor, line.currency) == ("capture", 100, "USD")
+        # Not the line's own id: what the line is about came with it.
+        assert line.transaction_id != line.line_id
         assert isinstance(await StripeSettlements(client, "wrong").page("", 100), Unusable)

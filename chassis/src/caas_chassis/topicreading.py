@@ -21,8 +21,7 @@ async def first_offsets(bootstrap_servers: str, topic: str) -> dict[int, int]:
 async def read_topic(bootstrap_servers: str, topic: str) -> AsyncIterator[list[RawRecord]]:
     """All records of a topic in pages, in order per partition.
 
-    Raises KafkaError when the broker is away, LookupError for a topic that does not exist, TimeoutError when a page
-    does not come within 60 s.
+    Raises KafkaError when the broker is away or has no such topic, TimeoutError when a page does not come within 60 s.
     """
     async with _Reader(bootstrap_servers, topic) as reader:
         remaining = await reader.ends()
@@ -37,24 +36,23 @@ class _Reader:
     """A consumer of one topic, with deadlines."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
-        self._topic = topic
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
+            topic,
+            bootstrap_servers=bootstrap_servers,
+            group_id=None,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
         )
         self._places: list[TopicPartition] = []
 
     async def __aenter__(self) -> "_Reader":
         async with asyncio.timeout(DEADLINE_S):
             try:
-                await self._consumer.start()
-                partitions = (await self._consumer.topics()) and self._consumer.partitions_for_topic(self._topic)
-                if not partitions:
-                    raise LookupError(f"the broker has no topic {self._topic}")
+                await self._consumer.start()  # Without a group it is given every partition.
             except BaseException:
                 await self._consumer.stop()
                 raise
-        self._places = [TopicPartition(self._topic, partition) for partition in sorted(partitions)]
-        self._consumer.assign(self._places)
+        self._places = sorted(self._consumer.assignment())
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -106,6 +106,10 @@ _PAYMENTS: Final[Mapping[type[Message], list[Example]]] = {
             "requested_at": _AT,
         },
     ],
+    payments.CapturePayment: [
+        {"payment_id": _PAYMENT, "amount": _PRICE, "reason": "goodwill", "requested_at": _AT},
+        {"payment_id": _PAYMENT, "reason": "by_hand", "requested_at": _AT},
+    ],
     payments.CancelPayment: [
         {
             "payment_id": _PAYMENT,

@@ -19,6 +19,8 @@ class AlertKind(StrEnum):
     DEACTIVATION_FAILED = "deactivation_failed"
     LATE_SUCCESS = "late_success"
     CAPTURE_FAILED = "capture_failed"
+    HOLD_NOT_RELEASED = "hold_not_released"
+    OVER_REFUNDED = "over_refunded"
     CASE_OVERDUE = "case_overdue"
     TASK_FAILING = "task_failing"
     SETTLEMENT_FAILED = "settlement_failed"

@@ -107,6 +107,22 @@ class ChargePayment(Message):
     requested_at: Instant
 
 
+class CapturePayment(Message):
+    """Take held money by a person's word, all of it or a part; the success of its activation must be stored (SVC-6).
+
+    Payments itself captures as soon as the activation succeeded: this is for what did not go by itself.
+    """
+
+    TYPE: ClassVar[str] = "caas.payments.CapturePayment.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    amount: Money | None = Field(default=None, description="less than is held releases the rest; none is all of it")
+    reason: Code
+    requested_at: Instant
+
+
 class CancelPayment(Message):
     """Give a payment up, because its activation was never requested and never will be (SVC-11)."""
 
@@ -316,6 +332,7 @@ class PaymentStatusReported(PaymentEvent):
 MESSAGES: tuple[type[Message], ...] = (
     AuthorizePayment,
     ChargePayment,
+    CapturePayment,
     CancelPayment,
     RefundPayment,
     RecordSettlement,

@@ -122,7 +122,7 @@ async def test_a_purchase_is_accepted_with_where_to_look(client: Client) -> None
     found = await client.get(answer.headers["Location"], ANA)
     assert found.json() == answer.json()
     assert found.json()["status"] == "authorizing"
-    assert found.json()["charged"] is None
+    assert (found.json()["charged"], found.json()["being_confirmed"]) == (None, True)
 
 
 async def test_waiting_gives_the_active_purchase(client: Client) -> None:

@@ -1,15 +1,18 @@
 """Messages, payments and gateway answers for tests; every argument has a sensible default."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from caas_chassis.ids import new_id
 from caas_contracts import Money
+from caas_contracts.gateway import GatewayWebhookReceived
 from caas_contracts.ota import ActivationEvidence, ActivationFailed, ServiceActivated
 from caas_contracts.payments import (
     AuthorizePayment,
     CancelPayment,
+    CapturePayment,
     ChargePayment,
     Delivery,
     DeliveryDecision,
@@ -148,6 +151,23 @@ def a_refund(of: Beginning, amount_minor: int) -> RefundPayment:
         amount=Money(amount_minor=amount_minor, currency=of.amount.currency),
         reason="withdrawal",
         requested_at=NOW,
+    )
+
+
+def a_capture_by_hand(of: AuthorizePayment, amount_minor: int | None = None) -> CapturePayment:
+    part = None if amount_minor is None else Money(amount_minor=amount_minor, currency=of.amount.currency)
+    return CapturePayment(payment_id=of.payment_id, amount=part, reason="by_hand", requested_at=NOW)
+
+
+def a_chargeback(of: Beginning, amount_minor: int, *, name: str = "cb_1") -> GatewayWebhookReceived:
+    data = {"id": name, "amount_minor": amount_minor, "currency": of.amount.currency, "reason": "fraudulent"}
+    return GatewayWebhookReceived(
+        webhook_id=f"msg_{new_id().hex}",
+        event_type="chargeback.opened",
+        transaction_id="txn_1",
+        reference=str(of.payment_id),
+        body=json.dumps({"type": "chargeback.opened", "data": data}),
+        received_at=NOW,
     )
 
 

@@ -81,7 +81,7 @@ class InProcessGateway:
 
     def expire(self, reference: str) -> None:
         """The hold's time is over."""
-        self.books[reference] = replace(self.books[reference], status=TransactionStatus.EXPIRED)
+        self.books[reference] = replace(self.books[reference], status=TransactionStatus.EXPIRED, held_minor=0)
 
     def _answer(self, operation: str, task: GatewayTask, run: Callable[[], GatewayResult]) -> GatewayResult:
         self.calls[operation] += 1
@@ -124,12 +124,19 @@ class InProcessGateway:
         if task.payment_method.startswith("tok_capture_fails"):
             self._book(replace(found, capture_failure="capture_failed"))
             return Refused("capture_failed")
-        return self._book(replace(found, status=TransactionStatus.CAPTURED, captured_minor=task.amount_minor))
+        rest_minor = found.amount_minor - task.amount_minor
+        captured = replace(
+            found,
+            status=TransactionStatus.CAPTURED,
+            captured_minor=task.amount_minor,
+            held_minor=rest_minor if task.payment_method.startswith("tok_keeps_rest") else 0,
+        )
+        return self._book(captured)
 
     def _void(self, task: GatewayTask) -> GatewayResult:
         found = self.books[task.reference]
         if found.status is TransactionStatus.AUTHORIZED:
-            return self._book(replace(found, status=TransactionStatus.VOIDED))
+            return self._book(replace(found, status=TransactionStatus.VOIDED, held_minor=0))
         codes = {TransactionStatus.VOIDED: "already_voided", TransactionStatus.EXPIRED: "hold_expired"}
         return Refused(codes.get(found.status, "already_captured"))
 
@@ -152,6 +159,7 @@ def _held(transaction: Transaction) -> Transaction:
     return replace(
         transaction,
         status=TransactionStatus.AUTHORIZED,
+        held_minor=transaction.amount_minor,
         authorized_at=now,
         capture_before=now + timedelta(days=9),
     )
@@ -161,6 +169,7 @@ def _taken(transaction: Transaction) -> Transaction:
     return replace(
         transaction,
         status=TransactionStatus.CAPTURED,
+        held_minor=0,
         authorized_at=datetime.now(UTC),
         captured_minor=transaction.amount_minor,
     )

@@ -169,7 +169,7 @@ RESEALED: list[tuple[str, list[str], int, tuple[int, int] | None]] = [
     ("rows 5 and 6 swapped", [
         "UPDATE audit_log SET sequence = 11 - sequence WHERE sequence IN (5, 6)",
     ], 5, (4, 7)),
-    ("the last rows removed", ["DELETE FROM audit_log WHERE sequence > 8"], 9, (9, 10)),
+    ("the last rows removed", ["DELETE FROM audit_log WHERE sequence > 8"], 9, (8, 10)),
     ("everything removed", ["TRUNCATE audit_log"], 1, (1, 10)),
     ("rebuilt from nothing", ["UPDATE audit_log SET correlation_id = 'new'"], 1, (1, 3)),
     ("row 11 changed, behind the last anchor", ["UPDATE audit_log SET actor = 'x' WHERE sequence = 11"], 11, None),
@@ -265,3 +265,12 @@ def test_every_tampering_is_found_up_to_the_last_anchor_or_row_that_was_not_seal
     else:
         assert broken
         assert broken[0].sequence <= unchanged + 1 <= max(one.through for one in broken)
+
+
+def test_a_row_that_was_replaced_and_sealed_by_itself_is_not_sealed_by_the_next() -> None:
+    log = seal_all(0, GENESIS, [an_entry(number) for number in range(4)])
+    log[1:2] = seal_all(1, log[0].hash, [an_entry(99)])
+    check = ChainCheck()
+    check.read(log)
+    (broken,) = check.finish(4, log[3].hash)
+    assert (broken.sequence, "does not seal the entry before it" in broken.problem) == (3, True)

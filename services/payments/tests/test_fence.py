@@ -28,9 +28,12 @@ from caas_payments.domain.rules import Rules
 from caas_payments.domain.status import TRANSITIONS, PaymentStatus
 from caas_payments.gateway.standard_webhooks import StandardWebhooks
 from caas_payments.handlers.table import handlers_under
+from caas_payments.handlers.wishes import limit_by_operator
 from caas_payments.store.audit import verify_audit_log
 from services.payments.tests.builders import (
     a_cancellation,
+    a_capture_by_hand,
+    a_chargeback,
     a_failure,
     a_refund,
     a_settlement,
@@ -52,12 +55,14 @@ TOKENS = ("tok_approved", "tok_pending", "tok_declined", "tok_capture_fails")
 
 MESSAGES = {
     "authorize": 4, "conflict": 1, "cancel": 2, "success": 4, "late success": 1, "success of another": 1,
-    "rejection": 3, "cancellation": 1, "deadline report": 1, "settlement": 1, "refund": 2,
+    "rejection": 3, "cancellation": 1, "deadline report": 1, "settlement": 1, "refund": 2, "chargeback": 1,
+    "capture by hand": 1, "part by hand": 1,
 }  # fmt: skip
 """What may be sent about a payment, and how often beside the others."""
 
 HAPPENINGS = {
-    "work": 8, "wait": 4, "decide": 2, "deadline": 1, "hold expires": 1, "look-up fails": 1, "look-up misses": 1,
+    "limit": 1, "work": 8, "wait": 4, "decide": 2, "deadline": 1,
+    "hold expires": 1, "look-up fails": 1, "look-up misses": 1,
     **{f"{operation} {fault}": 2 for operation in ("authorize", "capture", "void", "refund") for fault in FAULTS},
 }  # fmt: skip
 """What may happen around it."""
@@ -87,11 +92,23 @@ class Story:
             await self._handle([message, message] if step != "refund" else [message])
         elif step in ("work", "wait"):
             await (self.payments.run_effects() if step == "work" else run_rounds(self.payments, 2))
+        elif step == "limit":
+            await self._limit()
         elif step == "deadline":
             await self.payments.move_clock(timedelta(days=8, hours=2))
             self.payments.clock.move(-timedelta(days=8, hours=2))
         else:
             self._let_partner(step)
+
+    async def _limit(self) -> None:
+        """An operator lowers what a capture to come takes; refused where the fence says so."""
+        try:
+            async with self.payments.transaction() as tx:
+                part = self.command.amount.model_copy(update={"amount_minor": 1500})
+                await limit_by_operator(self.command.payment_id, part, "goodwill", tx=tx, rules=Rules(jitter=0.0))
+        except Refused as refusal:
+            if refusal.code != "unknown_payment":
+                raise
 
     async def _handle(self, messages: Sequence[Message]) -> None:
         cause = Cause.of_person("somebody")
@@ -122,6 +139,9 @@ class Story:
             "success of another": a_success(command, activation_id=other.activation_id),
             "settlement": a_settlement(command),
             "refund": a_refund(command, 700),
+            "chargeback": a_chargeback(command, 1500, name=f"cb_{command.payment_id.hex}"),
+            "capture by hand": a_capture_by_hand(command),
+            "part by hand": a_capture_by_hand(command, 1500),
         }
         return made[step]
 
@@ -162,7 +182,7 @@ async def assert_fence_held(story: Story) -> None:
     proofs = [row["kind"] for row in await rows_of(payments, "delivery_proofs", command.payment_id)]
     charged = booked.captured_minor if booked else 0
     stored = await payment_of(payments, command.payment_id)
-    assert charged in (0, stored.intent.amount.amount_minor)
+    assert charged in (0, stored.due_minor)
     assert not charged or proofs == ["success"], "charged without a stored success"
     assert len(proofs) <= 1
     told = await told_about(payments, command)

@@ -57,7 +57,7 @@ async def test_a_customer_sees_only_their_own_payment_and_not_its_inner_history(
 ) -> None:
     command = await a_held_payment(payments)
     own = await api.get(f"/payments/{command.payment_id}", headers=CUSTOMER)
-    assert (own.status_code, own.json()["status"]) == (200, "AUTHORIZED")
+    assert (own.status_code, own.json()["status"], own.json()["standing"]) == (200, "AUTHORIZED", "held")
     assert "attempts" not in own.json()
     other = await api.get(f"/payments/{command.payment_id}", headers=STRANGER)
     missing = await api.get(f"/payments/{new_id()}", headers=STRANGER)

@@ -40,8 +40,8 @@ async def test_partial_refunds_add_up_to_the_capture_and_not_beyond(
         "PROCESSING>AUTHORIZED",
         "AUTHORIZED>CAPTURING",
         "CAPTURING>SETTLED",
+        "SETTLED!refund",
         "SETTLED>REFUNDING",
-        "REFUNDING!refund",
         "REFUNDING>REFUNDED",
     ]
     [alert] = await payments.published(AlertRaised)
@@ -95,7 +95,9 @@ async def test_a_refund_that_the_gateway_refuses_releases_its_reservation(
     await payments.receive(a_refund(command, 1999))
     await settle(payments)
     payment = await payment_of(payments, command.payment_id)
-    assert (payment.refunded_minor, payment.refunding_minor) == (0, 0)
+    assert (payment.status, payment.refunded_minor, payment.refunding_minor) == ("CAPTURING", 0, 0)
+    [alert] = await payments.published(AlertRaised)
+    assert (alert.kind, "refund_window_closed" in alert.detail) == (AlertKind.RETRIES_EXHAUSTED, True)
     [row] = await rows_of(payments, "refunds", command.payment_id)
     assert row["state"] == "refused"
     await payments.receive(a_refund(command, 1999))

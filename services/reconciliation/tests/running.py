@@ -110,14 +110,11 @@ class Reconciliation:
 
     async def forget_everything(self) -> None:
         """Empty the database, past the triggers that protect it, but for how far streams were read."""
-        connection = await self.harness.runtime.database.dedicated()
-        try:
-            names = ", ".join(row["name"] for row in await connection.fetch(EMPTY_AGAIN))
-            await connection.execute("SET session_replication_role = replica")
-            await connection.execute(f"TRUNCATE {names} CASCADE")
-            await connection.execute("UPDATE feed SET cursor = ''")
-        finally:
-            await connection.close(timeout=20)
+        async with self.harness.owner() as owner:
+            names = ", ".join(row["name"] for row in await owner.fetch(EMPTY_AGAIN))
+            await owner.execute("SET session_replication_role = replica")
+            await owner.execute(f"TRUNCATE {names} CASCADE")
+            await owner.execute("UPDATE feed SET cursor = ''")
         self.feed.start_over([])
 
     async def read_feed_again(self, lines: Sequence[SettlementLine]) -> RunReport:

@@ -124,12 +124,9 @@ async def test_a_fact_that_contradicts_an_earlier_one_is_parked_and_changes_noth
 async def test_a_ledger_that_was_tampered_with_is_found_out(service: Reconciliation) -> None:
     capture = a_capture()
     await service.harness.receive(capture)
-    connection = await service.harness.runtime.database.dedicated()
-    try:
-        await connection.execute("SET session_replication_role = replica")
-        await connection.execute("UPDATE journal_line SET amount_minor = amount_minor * 2")
-    finally:
-        await connection.close(timeout=20)
+    async with service.harness.owner() as owner:
+        await owner.execute("SET session_replication_role = replica")
+        await owner.execute("UPDATE journal_line SET amount_minor = amount_minor * 2")
     async with service.reading() as tx:
         found = await rebuild_ledger(tx=tx)
     assert not found.holds

@@ -83,7 +83,12 @@ def _settings_of(layout: Layout, service: str) -> dict[str, str]:
     smtp = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(layout.ports["smtp"])}
     match service:
         case "payments":
-            return {**gateway, "WEBHOOK_SECRET": layout.webhook_secret}
+            return {
+                **gateway,
+                "AUDIT_ANCHOR_EVERY_S": "2",
+                "EXPOSURE_EVERY_S": "2",
+                "WEBHOOK_SECRET": layout.webhook_secret,
+            }
         case "orders":
             vss = {"VSS_URL": layout.url("vss"), "VSS_API_KEY": layout.api_key, "VSS_TIMEOUT_S": "2"}
             return {**smtp, **vss, **_settings_of_suppliers(layout)}

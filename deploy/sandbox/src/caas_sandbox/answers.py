@@ -26,7 +26,7 @@ class _NoAnswer(Response):
         await close_without_answer(scope, receive)
 
 
-class _LateAnswer(Response):
+class LateResponse(Response):
     """The answer as it is meant, `late_s` seconds after the effect."""
 
     def __init__(self, answer: Response, late_s: float) -> None:
@@ -94,8 +94,6 @@ def response_spoiled(answer: Answer, kind: FaultKind, hang_s: float) -> Response
     match kind:
         case FaultKind.TIMEOUT_AFTER | FaultKind.KEY_EXPIRED:
             return _NoAnswer(hang_s)
-        case FaultKind.SLOW:
-            return _LateAnswer(response_of(answer), hang_s)
         case FaultKind.ERROR_AFTER:
             return _problem(500, "internal_error")
         case FaultKind.GARBAGE:
@@ -115,6 +113,7 @@ def response_spoiled(answer: Answer, kind: FaultKind, hang_s: float) -> Response
             | FaultKind.DELAY
             | FaultKind.DUPLICATE
             | FaultKind.HELD_BACK
+            | FaultKind.SLOW
         ):
             raise ValueError(f"the fault {kind} does not spoil the answer to a request that was booked")
         case _:

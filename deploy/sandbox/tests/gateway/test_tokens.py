@@ -101,6 +101,12 @@ def test_pending_is_authorized_later_with_a_webhook(gateway: Gateway, receiver: 
     assert told["status"] == "authorized"
 
 
+def test_the_rest_of_a_partial_capture_can_stay_held(gateway: Gateway) -> None:
+    captured = gateway.capture(gateway.a_hold("tok_keeps_rest"), 400).json()
+
+    assert (captured["captured_minor"], captured["held_minor"]) == (400, 600)
+
+
 def test_a_pending_sale_is_captured_later(gateway: Gateway, receiver: WebhookReceiver) -> None:
     pending = gateway.a_hold("tok_pending", capture=True)
 

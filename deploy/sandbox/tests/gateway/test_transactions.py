@@ -14,7 +14,8 @@ def test_a_part_of_a_hold_is_captured_once(gateway: Gateway, receiver: WebhookRe
 
     captured = gateway.capture(hold, 400).json()
 
-    assert (captured["status"], captured["captured_minor"]) == ("captured", 400)
+    assert hold["held_minor"] == 1000
+    assert (captured["status"], captured["captured_minor"], captured["held_minor"]) == ("captured", 400, 0)
     assert gateway.found(hold) == captured
     assert _refusal(gateway.capture(hold, 100)) == (409, "already_captured")
     assert _refusal(gateway.void(hold)) == (409, "already_captured")

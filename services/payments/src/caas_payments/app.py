@@ -27,11 +27,12 @@ from caas_payments.gateway.stripe import StripeGateway, StripeWebhooks
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.anchoring import AuditAnchors
 from caas_payments.handlers.circuit import CircuitAlarm
+from caas_payments.handlers.exposing import ExposureGauges
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
 from caas_payments.http.bridge import webhook_door
 from caas_payments.http.cases import cases_router
-from caas_payments.http.operating import operating_router
+from caas_payments.http.operating import captures_router, operating_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
 from caas_payments.http.webhooks import webhooks_router
@@ -53,13 +54,18 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
     service = service_of(rules, breaker, settings.gateway_concurrency, reader, clock)
     watched = replace(
         service,
-        loops=[partial(CircuitAlarm, breaker), partial(AuditAnchors, settings.audit_anchor_every_s)],
+        loops=[
+            partial(CircuitAlarm, breaker),
+            partial(AuditAnchors, settings.audit_anchor_every_s),
+            partial(ExposureGauges, settings.exposure_every_s),
+        ],
         details={"gateway_circuit": lambda: breaker.state.value},
     )
     runtime = Runtime(watched, settings, clock)
     routers = [
         payments_router(runtime, rules),
         operating_router(runtime, rules),
+        captures_router(runtime, rules),
         cases_router(runtime, rules),
         oversight_router(runtime),
         webhooks_router(runtime, rules, reader),
@@ -84,7 +90,7 @@ def service_of(
         handlers=handlers_under(rules, reader or StandardWebhooks(())),
         effects=[gateway_effect(gateway, rules, gateway_concurrency, now)],
         timers=timers_under(rules),
-        append_only=("audit_log", "delivery_proofs", "captures"),
+        append_only=("audit_log", "delivery_proofs", "captures", "attempt_calls"),
     )
 
 

@@ -21,6 +21,14 @@ class VoidRefused(Problem):
     title = "This payment cannot be voided now"
 
 
+class CaptureRefused(Problem):
+    """The charge fence, or what was captured, does not allow this capture (SVC-6)."""
+
+    status = 409
+    code = "capture_refused"
+    title = "This payment cannot be captured so"
+
+
 class IntentConflict(Problem):
     """The idempotency key, or the activation, already has a payment with other content (PAY-7)."""
 

@@ -50,6 +50,7 @@ class PaymentsSettings(ServiceSettings):
 
     activation_margin_s: int = Field(default=86_400, ge=0, description="activate_not_after before the hold's end")
     void_margin_s: int = Field(default=3_600, ge=0, description="clock margin between the deadline and the void")
+    exposure_every_s: float = Field(default=15.0, ge=1, le=3600, description="measure the open exposure (RSK-3)")
     audit_anchor_every_s: float = Field(default=60.0, ge=1, le=3600, description="anchor the audit log's head (PAY-4)")
     risk_policy_version: int = Field(default=1, ge=1)
 

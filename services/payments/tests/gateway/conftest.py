@@ -68,7 +68,7 @@ class Gateways:
 
     def _start(self, target: Target) -> str:
         folder = self.folder / target.name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         if target is IN_PROCESS:
             return ""
         if target is STRIPE_TEST_MODE:

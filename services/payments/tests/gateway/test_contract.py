@@ -10,10 +10,8 @@ from caas_payments.domain.gateway_result import NotFound, Refused, Transaction, 
 from caas_payments.gateway import GatewayTask
 from services.payments.tests.gateway.conftest import NOBODY, Gateways, Partner
 from services.payments.tests.gateway.processes import FaultProxy
-from services.payments.tests.gateway.targets import Capability, Target, shows
+from services.payments.tests.gateway.targets import PATIENCE_S, Capability, Target, shows
 from services.payments.tests.gateway.tasks import PRICE_MINOR, an_authorization_of, answered, declined_as, following
-
-SILENT_TIMEOUT_S = 1.0
 
 
 async def held_at(partner: Partner) -> tuple[GatewayTask, Transaction]:
@@ -202,9 +200,14 @@ FAULTS = ("500_before", "500_after", "503_before", "garbage_after", "half_after"
 SILENCES = ("silence_before", "silence_after")
 
 
+def patience_with(kind: str) -> float:
+    """Seconds: only a silence is not worth waiting for."""
+    return 1.5 if kind in SILENCES else PATIENCE_S
+
+
 @shows(Capability.FAULTS, *FAULTS, *SILENCES)
 async def test_what_may_have_happened_is_unknown(target: Target, proxy: FaultProxy, kind: str) -> None:
-    gateway = target.gateway_at(proxy.url, timeout_s=SILENT_TIMEOUT_S)
+    gateway = target.gateway_at(proxy.url, timeout_s=patience_with(kind))
     proxy.fault(kind)
     is_outage = not kind.startswith("garbage")
     unknown = await gateway.authorize(an_authorization_of(target.approved))
@@ -221,7 +224,7 @@ async def test_what_may_have_happened_is_unknown(target: Target, proxy: FaultPro
 async def test_a_repetition_under_the_same_key_has_one_effect(
     target: Target, partner: Partner, proxy: FaultProxy, kind: str
 ) -> None:
-    disturbed = target.gateway_at(proxy.url, timeout_s=SILENT_TIMEOUT_S)
+    disturbed = target.gateway_at(proxy.url, timeout_s=patience_with(kind))
     task = an_authorization_of(target.approved)
     proxy.fault(kind)
     assert isinstance(await disturbed.authorize(task), Unknown)

@@ -264,6 +264,28 @@ async def test_two_live_payments_under_one_reference_are_not_trusted() -> None:
     assert answered(await a_gateway(handler).look_up(TASK.reference)).id == "pi_1"
 
 
+@pytest.mark.parametrize(
+    ("payment_method", "merchant_initiated", "payer"),
+    [
+        ("pm_1", False, {"payment_method": ["pm_1"]}),
+        ("cus_1:pm_1", False, {"customer": ["cus_1"], "payment_method": ["pm_1"]}),
+        ("cus_1:pm_1", True, {"customer": ["cus_1"], "payment_method": ["pm_1"], "off_session": ["true"]}),
+    ],
+)
+async def test_the_payer_is_named_and_said_to_be_absent_under_a_mandate(
+    payment_method: str, merchant_initiated: bool, payer: dict[str, list[str]]
+) -> None:
+    seen: list[dict[str, list[str]]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(parse_qs(request.content.decode()))
+        return httpx.Response(200, json=an_intent("succeeded"))
+
+    update = {"payment_method": payment_method, "merchant_initiated": merchant_initiated}
+    await a_gateway(handle).sale(TASK.model_copy(update=update))
+    assert {name: seen[0][name] for name in seen[0] if name in ("customer", "payment_method", "off_session")} == payer
+
+
 async def test_every_request_carries_the_pinned_version_and_an_operation_its_key() -> None:
     seen: list[httpx.Request] = []
 

@@ -21,7 +21,8 @@ async def a_life(url: str) -> list[httpx.Request]:
 
     http = httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=PATIENCE_S, event_hooks={"request": [note]})
     gateway = StripeGateway(http)
-    await gateway.sale(an_authorization_of(LOCALSTRIPE.approved))
+    bill = an_authorization_of(LOCALSTRIPE.approved).model_copy(update={"merchant_initiated": True})
+    assert answered(await gateway.sale(bill)).captured_minor == bill.amount_minor
     await gateway.authorize(an_authorization_of(LOCALSTRIPE.declined))
     released = an_authorization_of(LOCALSTRIPE.approved)
     held = answered(await gateway.authorize(released))
@@ -55,6 +56,9 @@ async def test_every_request_of_a_life_is_valid_by_stripes_own_document(gateways
                 request.method, request.url.raw_path.decode(), content=request.content, headers=headers
             )
             assert answer.status_code == httpx.codes.OK, (request.url.path, answer.text)
+            read = answer.json()
+            # The document does not check what is to be expanded: the answer shows it.
+            assert read["object"] != "payment_intent" or read["latest_charge"]["object"] == "charge"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What the demo does through the public interfaces: registering, buying, cancelling, moving time, reconciling."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -96,6 +96,12 @@ class Actors:
         """What an operator sees at a path of a service."""
         headers = await self._as("operator", "demo")
         return _ok(await self.client.get(f"{self._layout.url(service)}{path}", headers=headers)).json()
+
+    async def send_webhook(self, headers: Mapping[str, str], body: str) -> int:
+        """Send a webhook to the bridge, as the gateway or somebody who claims to be it; returns the status."""
+        async with self._limit:
+            url = f"{self._layout.url('payments')}/webhooks/gateway"
+            return (await self.client.post(url, content=body.encode(), headers=dict(headers))).status_code
 
     async def partner(self, partner: str, path: str) -> Any:
         """A page of a partner's own books."""

@@ -2,19 +2,26 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors
 from caas_local.demo.databases import Databases
-from caas_local.demo.report import Latency, OutcomeRow, Report, percentile
-from caas_local.demo.scenarios import SCENARIOS, Sale
+from caas_local.demo.report import Latency, Outage, OutcomeRow, Report, Trouble, Webhooks, percentile
+from caas_local.demo.scenarios import SCENARIOS, Sale, Scenario
 
 
 async def assess(
-    sold: Mapping[str, Sale], databases: Databases, actors: Actors, last_run: Mapping[str, Any], duration_s: float
+    sold: Mapping[str, Sale],
+    databases: Databases,
+    actors: Actors,
+    last_run: Mapping[str, Any],
+    duration_s: float,
+    trouble: Trouble | None = None,
 ) -> Report:
     """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report."""
+    webhooks = trouble.webhooks if trouble else Webhooks()
     purchases = {row["id"]: row for row in await databases.rows("orders", db.STATUSES)}
     transactions = await _gateway_transactions(actors)
     applied = await _applied_activations(actors)
@@ -41,6 +48,16 @@ async def assess(
         audit_rows_broken=len((await actors.read("payments", "/audit/verify")).get("broken", [])),
         proof_difference_minor=sum(abs(item["difference_minor"]) for item in last_run["proof"]),
         mails=(await actors.partner("mail", "/messages/count"))["count"],
+        webhooks_delivered=books["webhooks"]["delivered"],
+        webhooks_pending=books["webhooks"]["pending"],
+        webhooks_stored=await databases.number("payments", db.WEBHOOKS_STORED),
+        webhooks_published=await databases.number("payments", db.WEBHOOKS_PUBLISHED),
+        webhooks_duplicate=webhooks.sent_again,
+        webhooks_duplicate_not_answered=webhooks.sent_again - webhooks.answered_again,
+        webhooks_forged=webhooks.forged,
+        webhooks_forged_refused=webhooks.refused,
+        webhooks_forged_stored=webhooks.forged_stored,
+        gateway_outage=await _outage(trouble.outage, sold, databases, purchases) if trouble else None,
         latency_ms=await _latency(sold, databases, applied, purchases),
         duration_s=round(duration_s, 1),
         outcomes=_outcomes(sold, purchases, transactions),
@@ -102,7 +119,10 @@ def _outcomes(
         ids = by_scenario[scenario.name]
         ended = Counter(purchases[i]["status"] if i in purchases else "lost" for i in ids)
         captured = [transactions.get(purchases[i]["payment_id"], {}).get("captured_minor", 0) for i in ids]
-        charged_right = all((amount > 0) == scenario.charged for amount in captured)
+        outcomes = [
+            (purchases[i]["status"] if i in purchases else "lost", amount > 0)
+            for i, amount in zip(ids, captured, strict=True)
+        ]
         rows.append(
             OutcomeRow(
                 scenario=scenario.name,
@@ -110,10 +130,27 @@ def _outcomes(
                 purchases=len(ids),
                 ended=dict(ended),
                 captured_minor=sum(captured),
-                as_expected=bool(ids) and set(ended) == {scenario.ends} and charged_right,
+                as_expected=_is_expected(scenario, outcomes),
             )
         )
     return rows
+
+
+def _is_expected(scenario: Scenario, outcomes: Sequence[tuple[str, bool]]) -> bool:
+    """Whether each status, and whether it was charged, is what the scenario comes to."""
+    wanted = (scenario.ends, scenario.charged)
+    if scenario.may_fail:
+        return wanted in outcomes and set(outcomes) <= {wanted, ("failed", False)}
+    return bool(outcomes) and set(outcomes) == {wanted}
+
+
+async def _outage(
+    outage: Outage, sold: Mapping[str, Sale], databases: Databases, purchases: Mapping[str, Any]
+) -> dict[str, float]:
+    bought = [purchases[i] for i, sale in sold.items() if sale.scenario.outage and i in purchases]
+    tried_again = await databases.number("payments", db.TRIED_AGAIN, [row["payment_id"] for row in bought])
+    activated = sum(row["status"] == "active" for row in bought)
+    return {**asdict(outage), "activated": activated, "tried_again": tried_again}
 
 
 async def _latency(

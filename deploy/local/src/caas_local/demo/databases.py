@@ -48,6 +48,13 @@ SELECT (SELECT coalesce(max(position), 0) FROM chassis.outbox) AS newest,
     (SELECT coalesce(sum(sequence), 0)::bigint FROM chassis.inbox_position) AS applied,
     (SELECT count(*) FROM chassis.parked WHERE state = 'retrying') AS retrying
 """
+FORGED: Final = "SELECT count(*) FROM webhooks WHERE id LIKE 'msg_forged_%' OR body LIKE '%forged%'"
+WEBHOOKS_STORED: Final = "SELECT count(*) FROM webhooks"
+WEBHOOKS_PUBLISHED: Final = "SELECT count(*) FROM chassis.outbox WHERE aggregatetype = 'caas.gateway.webhooks.v1'"
+TRIED_AGAIN: Final = """
+SELECT coalesce(sum(calls - 1), 0)::bigint FROM attempts WHERE operation = 'authorize' AND calls > 1
+    AND payment_id = ANY($1::uuid[])
+"""
 LATE_DEACTIVATED: Final = """
 SELECT count(*) FROM chassis.outbox WHERE type = 'caas.ota.ServiceDeactivated.v1'
 """

@@ -16,9 +16,10 @@ from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors
 from caas_local.demo.assessing import assess
 from caas_local.demo.databases import Databases
-from caas_local.demo.report import Report
+from caas_local.demo.report import Outage, Report, Trouble
 from caas_local.demo.scenarios import Sale, plan_sales
 from caas_local.demo.show import show_report
+from caas_local.demo.trouble import repeat_and_forge, sell_during_outage
 from caas_local.layout import Layout
 from caas_local.platform import Platform
 
@@ -84,12 +85,17 @@ class _Play:
                 registering = self._begin("registering customers and cars", total=len(sales))
                 await actors.register(sales, lambda: self._progress.advance(registering))
                 await databases.until_quiet(QUIET_WITHIN_S)
-                sold = await self._sell(sales, actors)
+                sold = await self._sell([sale for sale in sales if not sale.scenario.outage], actors)
                 await self._until_decided(sold, databases, ignore=_WAITS_FOR_TIME)
+                outage = await self._outlast(sold, [sale for sale in sales if sale.scenario.outage], actors)
+                await self._until_decided(sold, databases, ignore=_WAITS_FOR_TIME)
+                webhooks = await repeat_and_forge(actors, databases)
                 await self._cancel(sold, actors)
                 await self._let_deadlines_pass(sold, databases)
                 last_run = await self._settle(actors, databases)
-                report = await assess(sold, databases, actors, last_run, time.monotonic() - started_at)
+                trouble = Trouble(webhooks, outage)
+                duration_s = time.monotonic() - started_at
+                report = await assess(sold, databases, actors, last_run, duration_s, trouble)
                 slowest = await self._longest(databases)
                 self._progress.stop()
                 show_report(console, report, await databases.journey(slowest), slowest)
@@ -116,6 +122,16 @@ class _Play:
                 group.create_task(sell(sale))
                 await asyncio.sleep(SALE_EVERY_S)
         return sold
+
+    async def _outlast(self, sold: dict[str, Sale], sales: list[Sale], actors: Actors) -> Outage:
+        """Sell while the gateway is dead: nothing is lost, nothing charged twice, everything goes on."""
+
+        async def sell() -> int:
+            bought = await self._sell(sales, actors)
+            sold.update(bought)
+            return len(bought)
+
+        return await sell_during_outage(self._platform, sell)
 
     async def _cancel(self, sold: Mapping[str, Sale], actors: Actors) -> None:
         for purchase_id, sale in sold.items():

@@ -22,6 +22,33 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """Genuine webhooks that were sent again, and forgeries of them."""
+
+    sent_again: int = 0
+    answered_again: int = 0
+    forged: int = 0
+    refused: int = 0
+    forged_stored: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """The gateway's process was dead for some seconds while so many purchases were made."""
+
+    seconds: float
+    purchases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What was done to us on purpose."""
+
+    webhooks: Webhooks
+    outage: Outage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeRow:
     """One scenario: how many were sold, what they ended as, what the gateway holds for them."""
 
@@ -55,6 +82,16 @@ class Report:
     audit_rows_broken: int
     proof_difference_minor: int
     mails: int
+    webhooks_delivered: int
+    webhooks_pending: int
+    webhooks_stored: int
+    webhooks_published: int
+    webhooks_duplicate: int
+    webhooks_duplicate_not_answered: int
+    webhooks_forged: int
+    webhooks_forged_refused: int
+    webhooks_forged_stored: int
+    gateway_outage: Mapping[str, float] | None
     latency_ms: Latency
     duration_s: float
     outcomes: Sequence[OutcomeRow] = field(default_factory=list)
@@ -66,13 +103,31 @@ class Report:
         zero = (
             "charged_without_activation", "activated_without_charge", "ledger_imbalance_minor", "settlement_unmatched",
             "parked_messages", "double_captures", "audit_rows_broken", "proof_difference_minor",
+            "webhooks_duplicate_not_answered", "webhooks_forged_stored",
         )  # fmt: skip
         found = [f"{name} is {getattr(self, name)}, it must be 0" for name in zero if getattr(self, name) != 0]
         if self.captured_minor != self.gateway_captured_minor:
             found.append(f"we captured {self.captured_minor}, the gateway says {self.gateway_captured_minor}")
+        found += self._broken_webhooks
         found += [f"{row.scenario}: ended as {dict(row.ended)}" for row in self.outcomes if not row.as_expected]
         if self.purchases < 200:
             found.append(f"only {self.purchases} purchases")
+        return found
+
+    @property
+    def _broken_webhooks(self) -> list[str]:
+        found = []
+        unanswered = self.webhooks_stored - self.webhooks_delivered
+        if self.webhooks_published != self.webhooks_stored or not 0 <= unanswered <= self.webhooks_pending:
+            found.append(
+                f"the gateway delivered {self.webhooks_delivered} webhooks, {self.webhooks_stored} are stored and "
+                f"{self.webhooks_published} published"
+            )
+        if self.webhooks_forged_refused != self.webhooks_forged:
+            found.append(f"{self.webhooks_forged_refused} of {self.webhooks_forged} forged webhooks were refused")
+        outage = self.gateway_outage
+        if outage is not None and not (self.webhooks_duplicate and self.webhooks_forged and outage["tried_again"]):
+            found.append("duplicates, forgeries or the outage did not happen")
         return found
 
     @property

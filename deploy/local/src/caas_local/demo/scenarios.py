@@ -9,7 +9,8 @@ from typing import Final
 class Scenario:
     """One outcome. `card` and `behaviour` are the sandbox's; `ends` is the status that the purchase must reach.
 
-    `charged` None means that it is not known beforehand how much; true and false are checked.
+    `charged` None means that it is not known beforehand how much; true and false are checked. With `outage` it is sold
+    while the gateway's process is dead, and with `may_fail` some may be given up, uncharged, as retries end (GW-2).
     """
 
     name: str
@@ -20,6 +21,8 @@ class Scenario:
     behaviour: str = "obey"
     maintenance: str = "current"
     cancel: bool = False
+    outage: bool = False
+    may_fail: bool = False
     faultless: bool = False
     least: int = 6
 
@@ -31,6 +34,9 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("invalid_card", "the card is invalid", "declined", False, card="tok_invalid_card"),
     Scenario("timeout_before_effect", "gateway silent, nothing held", "active", True, card="tok_timeout_before"),
     Scenario("timeout_after_effect", "gateway silent, money held", "active", True, card="tok_timeout_after"),
+    Scenario(
+        "gateway_outage", "bought while the gateway is down", "active", True, outage=True, may_fail=True, least=12
+    ),
     Scenario("gateway_503_twice", "gateway answers 503 twice", "active", True, card="tok_503_twice"),
     Scenario("pending_then_authorized", "authorized later, by webhook", "active", True, card="tok_pending"),
     Scenario("pending_then_declined", "declined later, by webhook", "declined", False, card="tok_pending_declined"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,7 @@ def euros(minor: int) -> str:
 def show_report(console: Console, report: Report, journey: Sequence[Step], journey_of: str) -> None:
     """Outcomes, both books, the longest journey, latencies, and whether the invariants hold."""
     console.print(_outcomes(report))
+    console.print(_trouble(report))
     console.print(_books(report))
     console.print(_journey(journey, journey_of))
     latency = report.latency_ms
@@ -32,19 +34,40 @@ def show_report(console: Console, report: Report, journey: Sequence[Step], journ
         console.print(f"[bold red]broken:[/bold red] {words}")
 
 
+def _table(*headers: str, title: str) -> Table:
+    """Fits 80 columns: no lines between the columns."""
+    return Table(*headers, title=title, title_justify="left", box=SIMPLE_HEAD)
+
+
 def _outcomes(report: Report) -> Table:
-    table = Table("outcome", "what happens", "sold", "ended as", "captured", title="Purchases", title_justify="left")
-    table.columns[0].no_wrap = table.columns[3].no_wrap = table.columns[4].no_wrap = True
-    table.columns[2].justify = table.columns[4].justify = "right"
+    table = _table("what happens", "sold", "ended as", "captured", title="Purchases")
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    table.columns[1].justify = table.columns[3].justify = "right"
     for row in report.outcomes:
         ended = ", ".join(f"{number} {status}" for status, number in row.ended.items())
         mark = "" if row.as_expected else " [red]unexpected[/red]"
-        table.add_row(row.scenario, row.story, str(row.purchases), ended + mark, euros(row.captured_minor))
+        table.add_row(row.story, str(row.purchases), ended + mark, euros(row.captured_minor))
+    return table
+
+
+def _trouble(report: Report) -> Table:
+    table = _table("", "times", "came to", title="Trouble at the gateway")
+    table.columns[1].justify = "right"
+    outage = report.gateway_outage or {}
+    answered = report.webhooks_duplicate - report.webhooks_duplicate_not_answered
+    effects = report.webhooks_published - report.webhooks_stored
+    table.add_row("webhooks received", str(report.webhooks_stored), f"{report.webhooks_published} published, once each")
+    table.add_row("duplicate webhooks", str(report.webhooks_duplicate), f"{answered} answered 200, {effects} effects")
+    table.add_row("forged webhooks", str(report.webhooks_forged), f"{report.webhooks_forged_refused} refused")
+    if outage:
+        bought = f"{outage['purchases']} purchases, {outage['tried_again']} calls again, {outage['activated']} active"
+        table.add_row("gateway outage", f"{outage['seconds']:.0f} s", bought)
     return table
 
 
 def _books(report: Report) -> Table:
-    table = Table("", "ours", "partner's own book", title="Books", title_justify="left")
+    table = _table("", "ours", "partner's own book", title="Books")
     table.columns[1].justify = table.columns[2].justify = "right"
     table.add_row("captured", euros(report.captured_minor), euros(report.gateway_captured_minor))
     table.add_row("charged without activation", str(report.charged_without_activation), "by the cars' books")
@@ -57,7 +80,7 @@ def _books(report: Report) -> Table:
 
 def _journey(journey: Sequence[Step], purchase_id: str) -> Table:
     title = f"The longest journey: purchase {purchase_id}"
-    table = Table("after", "+", "service", "message", title=title, title_justify="left")
+    table = _table("after", "+", "service", "message", title=title)
     table.columns[0].justify = table.columns[1].justify = "right"
     for index, step in enumerate(journey):
         since_start = (step.at - journey[0].at).total_seconds() * 1000

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel
 
-from caas_sandbox.answers import AccompaniedResponse, response_instead, response_of, response_spoiled
+from caas_sandbox.answers import AccompaniedResponse, LateResponse, response_instead, response_of, response_spoiled
 from caas_sandbox.fault_script import FaultScript
 from caas_sandbox.faults import BEFORE_EFFECT, Fault, FaultKind
 from caas_sandbox.gateway.agenda import Agenda
@@ -38,6 +38,7 @@ class GatewayApi:
         self._witness = witness
         self._api_key = settings.api_key
         self._hang_s = settings.hang_s
+        self._slow_s = settings.slow_s
         self._books = books
         self._agenda = agenda
         self._script = script
@@ -136,8 +137,13 @@ class GatewayApi:
             answer = problem_answer(problem)
         if fault and fault.kind is FaultKind.KEY_EXPIRED:
             self._books.expire_key(question.idempotency_key)
-        response = response_spoiled(answer, fault.kind, self._hang_s) if fault else response_of(answer)
+        response = self._spoiled(answer, fault.kind) if fault else response_of(answer)
         return self._witness.accompany(question, fault, response, answer.status)
+
+    def _spoiled(self, answer: Answer, kind: FaultKind) -> Response:
+        if kind is FaultKind.SLOW:
+            return LateResponse(response_of(answer), self._slow_s)
+        return response_spoiled(answer, kind, self._hang_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Settings:
     webhook_url: str | None
     webhook_secret: str | None
     hang_s: float
+    slow_s: float
     pending_s: float
 
 
@@ -27,6 +28,7 @@ def settings_from_arguments(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--webhook-url", help="where signed webhooks are sent; none are made without it")
     parser.add_argument("--webhook-secret", help="whsec_<base64>, needed with --webhook-url")
     parser.add_argument("--hang-s", type=float, default=3.0, help="how long an unanswered request hangs")
+    parser.add_argument("--slow-s", type=float, default=1.0, help="how late a slow answer is")
     parser.add_argument("--pending-s", type=float, default=1.0, help="how long tok_pending stays pending")
     given = parser.parse_args(arguments)
     if given.webhook_url and not (given.webhook_secret or "").startswith("whsec_"):

@@ -16,6 +16,7 @@ class Token:
     decline_code: str | None = None
     pending: bool = False
     capture_fails: bool = False
+    keeps_rest: bool = False
     settles_half: bool = False
     settles_late: bool = False
     chargeback: bool = False
@@ -37,6 +38,7 @@ _TOKENS = {
         Token(name="tok_pending", pending=True),
         Token(name="tok_pending_declined", pending=True, decline_code="card_declined"),
         Token(name="tok_capture_fails", capture_fails=True),
+        Token(name="tok_keeps_rest", keeps_rest=True),
         Token(name="tok_settles_partially", settles_half=True),
         Token(name="tok_settles_late", settles_late=True),
         Token(name="tok_chargeback", chargeback=True),

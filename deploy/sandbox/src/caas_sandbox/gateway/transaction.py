@@ -7,6 +7,7 @@ from typing import Self
 
 from caas_sandbox.clock import rfc3339
 from caas_sandbox.gateway.calendar import HOLD_BUSINESS_DAYS, after_business_days
+from caas_sandbox.gateway.tokens import token_of
 from caas_sandbox.problems import StateForbids
 
 
@@ -47,6 +48,14 @@ class Transaction:
     authorized_at: datetime | None = None
     capture_before: datetime | None = None
     created_at: datetime
+
+    @property
+    def held_minor(self) -> int:
+        """What the customer's bank still holds: the open hold, or what it wrongly keeps of a partial capture."""
+        if self.status is Status.AUTHORIZED:
+            return self.amount_minor
+        keeps = self.status in CAPTURED_ONCE and token_of(self.token).keeps_rest
+        return self.amount_minor - self.captured_minor if keeps else 0
 
     def authorize(self, now: datetime) -> Self:
         """Holds the amount for seven business days (SVC-10)."""
@@ -104,6 +113,7 @@ class Transaction:
             "amount_minor": self.amount_minor,
             "currency": self.currency,
             "captured_minor": self.captured_minor,
+            "held_minor": self.held_minor,
             "refunded_minor": self.refunded_minor,
             "decline_code": self.decline_code,
             "capture_failure": self.capture_failure,

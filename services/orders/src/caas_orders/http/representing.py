@@ -12,10 +12,14 @@ from caas_orders.store.notifications import Notification, OrderNotification
 
 
 def purchase_json(purchase: Purchase) -> dict[str, Any]:
-    """A purchase. `charged` is null until it is known; `reason` says why it ended without the service."""
+    """A purchase. `charged` is null until it is known; `reason` says why it ended without the service.
+
+    `being_confirmed`: nobody knows yet whether the amount is held, however long it takes; it is never guessed (GW-4).
+    """
     return {
         "purchase_id": str(purchase.purchase_id),
         "status": purchase.status.value,
+        "being_confirmed": purchase.status is PurchaseStatus.AUTHORIZING,
         "reason": purchase.reason,
         "charged": purchase.charged,
         "customer_id": purchase.customer_id,

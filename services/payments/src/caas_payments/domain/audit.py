@@ -137,7 +137,9 @@ class ChainCheck:
         """Everything that is wrong, when the head says that the log ends with this entry."""
         later = [number for number in self._anchors if number > self._sequence]
         if later:
-            self._found(self._sequence + 1, f"were removed: {self._named(max(later))} saw them", max(later))
+            # Those that are left behind the last anchor that fits may have been sealed anew as well.
+            seen = f"{self._named(max(later))} saw {max(later)}, the log ends at {self._sequence}"
+            self._found(self._witnessed + 1, f"were removed, all or the last of them: {seen}", max(later))
         if sequence > self._sequence:
             self._found(self._sequence + 1, f"were removed: the head says that the log ends at {sequence}", sequence)
         elif (sequence, head) != (self._sequence, self._head):

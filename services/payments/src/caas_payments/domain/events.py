@@ -117,12 +117,12 @@ def voided(payment: Payment, ground: VoidGround, reason: str, now: datetime) -> 
     return PaymentVoided(**_common(payment.intent, now), ground=ground, reason=reason)
 
 
-def capture_lost(payment: Payment, reason: str, now: datetime) -> PaymentSettlementFailed:
+def capture_lost(payment: Payment, lost_minor: int, reason: str, now: datetime) -> PaymentSettlementFailed:
     """SVC-8: delivered, and the capture was refused for good."""
     return PaymentSettlementFailed(
         **_common(payment.intent, now),
         stage=SettlementStage.CAPTURE,
-        lost=payment.intent.amount,
+        lost=payment.money(lost_minor),
         reason=reason,
         activation_id=payment.intent.activation_id,
     )

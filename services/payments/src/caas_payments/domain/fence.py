@@ -13,7 +13,17 @@ from caas_contracts.operations import AlertKind
 from caas_contracts.payments import VoidGround
 from caas_payments.domain import events
 from caas_payments.domain.attempt import AttemptState, Operation
-from caas_payments.domain.payment import Captured, Change, Deadline, Hold, Payment, Proof, ProofKind, Terms
+from caas_payments.domain.payment import (
+    Captured,
+    Change,
+    Deadline,
+    Hold,
+    Payment,
+    Proof,
+    ProofKind,
+    Ruled,
+    Terms,
+)
 from caas_payments.domain.status import NEVER_HELD, UNRESOLVED, PaymentStatus
 
 _KIND_OF_GROUND: Final = {
@@ -106,6 +116,45 @@ def cancel(payment: Payment, activation_id: UUID, reason: str, proof_id: UUID, n
     return _give_up(change, VoidGround.ACTIVATION_NEVER_REQUESTED, reason, proof_id, now)
 
 
+def capture_objection(payment: Payment, amount_minor: int) -> str | None:
+    """Why a person's word takes no such capture, or None when it is made, or is to be made, as they say (SVC-6)."""
+    taken_minor = payment.captured_minor or payment.capturing_minor
+    objections = {
+        "a sale takes its money at once": payment.intent.sold,
+        "no success of its activation is stored": not payment.delivered,
+        f"{taken_minor} are captured, or being captured": taken_minor not in (0, amount_minor),
+        f"it is {payment.status}": not taken_minor and payment.status is not PaymentStatus.AUTHORIZED,
+        "another operation is under way": not taken_minor and payment.attempt is not None,
+        "it is more than is held, or nothing": not 0 < amount_minor <= payment.intent.amount.amount_minor,
+    }
+    return next((objection for objection, holds in objections.items() if holds), None)
+
+
+def capture_by_wish(payment: Payment, amount_minor: int, now: datetime) -> Change:
+    """A capture that nothing objects to; one that was made, or is under way, is not made again."""
+    if payment.captured_minor or payment.capturing_minor:
+        return Change(payment)
+    return _capture(Change(replace(payment, capture_limit_minor=amount_minor)), now)
+
+
+def limit_objection(payment: Payment, amount_minor: int) -> str | None:
+    """Why what a capture takes can not be lowered any more, or None."""
+    if payment.intent.sold:
+        return "a sale takes its money at once"
+    if payment.proof is not None or payment.cancel_reason is not None:
+        return "its activation is decided, and so is its money"
+    if payment.status not in UNRESOLVED | {PaymentStatus.AUTHORIZED}:
+        return f"it is {payment.status}"
+    in_range = 0 < amount_minor <= payment.intent.amount.amount_minor
+    return None if in_range else "it is more than is held, or nothing"
+
+
+def limit_capture(payment: Payment, amount_minor: int, reason: str) -> Change:
+    """Take only a part when the activation succeeds; the gateway releases the rest of the hold."""
+    limited = Change(replace(payment, capture_limit_minor=amount_minor))
+    return limited.adding(Ruled(payment.status, f"capture_limit:{amount_minor}", reason))
+
+
 def pass_deadline(payment: Payment, terms: Terms, proof_id: UUID, now: datetime) -> Change:
     """The last instant of the activation and the clock margin are over without a verdict: void (SVC-10)."""
     change = Change(payment)
@@ -129,23 +178,28 @@ def release_orphan(change: Change, hold: Hold, proof_id: UUID, now: datetime) ->
     return _void(found, now)
 
 
-def record_capture(change: Change, now: datetime) -> Change:
-    """The money was taken, once, on the stored proof (SVC-4)."""
+def record_capture(change: Change, held_minor: int, now: datetime) -> Change:
+    """The money was taken, once, on the stored proof (SVC-4); what is still held of the rest is told to operations."""
     attempt = change.attempt
     assert attempt.proof_id is not None, "a capture attempt always carries its proof"
     assert change.payment.hold is not None, "a capture attempt always has a hold"
     taken = change.closing(AttemptState.SUCCEEDED, "captured", now)
-    payment = replace(taken.payment, captured_minor=attempt.amount_minor)
+    payment = replace(taken.payment, captured_minor=attempt.amount_minor, capturing_minor=0)
     event = events.captured(payment, change.payment.hold, attempt.proof_id, now)
     taken = taken.setting(payment).adding(Captured(attempt.proof_id, attempt.amount_minor)).telling(event)
+    if held_minor:
+        detail = f"{attempt.amount_minor} were captured and {held_minor} are still held: have the gateway release them"
+        taken = taken.alerting(AlertKind.HOLD_NOT_RELEASED, detail)
     # The settlement feed may have explained the money before the gateway answered the capture.
     return taken.moving(PaymentStatus.SETTLED) if payment.settled_minor else taken
 
 
 def record_lost_capture(change: Change, code: str, now: datetime) -> Change:
     """SVC-8: delivered, and the capture was refused for good: the loss is written off."""
+    lost_minor = change.attempt.amount_minor
     lost = change.closing(AttemptState.REFUSED, code, now).moving(PaymentStatus.SETTLEMENT_FAILED, code)
-    lost = lost.telling(events.capture_lost(lost.payment, code, now))
+    lost = lost.setting(replace(lost.payment, capturing_minor=0))
+    lost = lost.telling(events.capture_lost(lost.payment, lost_minor, code, now))
     return lost.alerting(AlertKind.CAPTURE_FAILED, f"delivered and not paid: {code}; the loss is written off")
 
 
@@ -202,10 +256,8 @@ def _capture(change: Change, now: datetime) -> Change:
     payment = change.payment
     assert payment.proof is not None, "SVC-6: no capture without a proof"
     assert payment.delivered, "SVC-6: the proof of a capture is a success"
-    amount_minor = payment.intent.amount.amount_minor
-    return change.moving(PaymentStatus.CAPTURING).opening(
-        Operation.CAPTURE, amount_minor, now, proof_id=payment.proof.id
-    )
+    capturing = change.setting(replace(payment, capturing_minor=payment.due_minor)).moving(PaymentStatus.CAPTURING)
+    return capturing.opening(Operation.CAPTURE, payment.due_minor, now, proof_id=payment.proof.id)
 
 
 def _void(change: Change, now: datetime) -> Change:

@@ -22,7 +22,10 @@ class TransactionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """The gateway's record of one payment. Amounts are minor units of `currency`, instants are aware."""
+    """The gateway's record of one payment. Amounts are minor units of `currency`, instants are aware.
+
+    `held_minor` is what the customer's bank still holds for it.
+    """
 
     id: str
     reference: str
@@ -30,6 +33,7 @@ class Transaction:
     amount_minor: int
     currency: str
     captured_minor: int = 0
+    held_minor: int = 0
     refunded_minor: int = 0
     decline_code: str | None = None
     capture_failure: str | None = None

@@ -138,7 +138,7 @@ def _succeeded(change: Change, attempt: Attempt, transaction: Transaction | None
             assert transaction is not None, "a sale is only read from a transaction"
             return sale.take_sale(change, _sale_of(transaction, given), given.now)
         case Operation.CAPTURE:
-            return fence.record_capture(change, given.now)
+            return fence.record_capture(change, transaction.held_minor if transaction else 0, given.now)
         case Operation.VOID:
             return fence.record_void(change, given.now)
         case Operation.REFUND:
@@ -205,7 +205,7 @@ def _hold_of(transaction: Transaction, given: Circumstances) -> Hold:
 def _as_ruled(payment: Payment, attempt: Attempt, ruling: Ruling, given: Circumstances) -> Transaction:
     """The record that the gateway owes us; a hold is taken to end as early as it may (SVC-10)."""
     return Transaction(
-        id=ruling.transaction_id or (payment.hold.transaction_id if payment.hold else ""),
+        id=ruling.transaction_id or payment.transaction_id or "",
         reference=str(payment.id),
         status=TransactionStatus.AUTHORIZED,
         amount_minor=payment.intent.amount.amount_minor,

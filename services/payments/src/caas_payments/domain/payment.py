@@ -16,14 +16,9 @@ from caas_contracts.payments import Delivery, PaymentPurpose, VoidGround
 from caas_payments.domain.attempt import Attempt, AttemptState, Operation, RetryPolicy, Step
 from caas_payments.domain.status import TRANSITIONS, IllegalTransition, PaymentStatus
 
-_AT_RISK: Final = frozenset(PaymentStatus) - {
-    PaymentStatus.FAILED,
-    PaymentStatus.ABANDONED,
-    PaymentStatus.VOIDED,
-    PaymentStatus.SETTLEMENT_FAILED,
-    PaymentStatus.REFUNDING,
-    PaymentStatus.REFUNDED,
-}
+_NOTHING_TO_COME: Final = frozenset(
+    {PaymentStatus.FAILED, PaymentStatus.ABANDONED, PaymentStatus.VOIDED, PaymentStatus.SETTLEMENT_FAILED}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +108,9 @@ class Payment:
     """One movement of money. `attempts` counts those ever opened; `attempt` is the open one.
 
     `cancel_reason` remembers a CancelPayment that came before the gateway's answer. Amounts in minor units
-    of the intent's currency; `refunding_minor` is asked for and not yet given back.
+    of the intent's currency: `capture_limit_minor` is what a person said to take at most, `capturing_minor` what the
+    open capture takes, `refunding_minor` what is asked for and not yet given back, `charged_back_minor` what the
+    customer's bank took.
     """
 
     intent: Intent
@@ -125,7 +122,10 @@ class Payment:
     attempt: Attempt | None = None
     attempts: int = 0
     cancel_reason: str | None = None
+    capture_limit_minor: int | None = None
+    capturing_minor: int = 0
     captured_minor: int = 0
+    charged_back_minor: int = 0
     settled_minor: int = 0
     refunded_minor: int = 0
     refunding_minor: int = 0
@@ -161,15 +161,32 @@ class Payment:
 
     @property
     def at_risk_minor(self) -> int:
-        """What may still be lost: under way or delivered, and not at the bank (RSK-3)."""
-        if self.status not in _AT_RISK:
+        """What may still be lost: under way or delivered, and not at the bank (RSK-3).
+
+        What was given back is not owed any more. What a bank took back is lost or disputed, a case of
+        reconciliation's (RCN-3), and nothing that a settlement is still expected of.
+        """
+        if self.status in _NOTHING_TO_COME:
             return 0
-        return max(0, (self.captured_minor or self.intent.amount.amount_minor) - self.settled_minor)
+        gone_minor = self.settled_minor + self.refunded_minor + self.charged_back_minor
+        return max(0, (self.captured_minor or self.due_minor) - gone_minor)
+
+    @property
+    def due_minor(self) -> int:
+        """What a capture takes: the whole hold, or the part that a person said."""
+        return self.capture_limit_minor or self.intent.amount.amount_minor
 
     @property
     def refundable_minor(self) -> int:
-        """What was captured and is neither given back nor on its way (PAY-8)."""
-        return self.captured_minor - self.refunded_minor - self.refunding_minor
+        """What was captured, or is just being, and is neither given back, nor on its way, nor charged back (PAY-8)."""
+        taken_minor = self.captured_minor + self.capturing_minor
+        return taken_minor - self.refunded_minor - self.refunding_minor - self.charged_back_minor
+
+    @property
+    def overpaid_minor(self) -> int:
+        """What refunds and chargebacks together gave the customer beyond what was captured, or is just being."""
+        taken_minor = self.captured_minor + self.capturing_minor
+        return max(0, self.refunded_minor + self.charged_back_minor - taken_minor) if taken_minor else 0
 
     def money(self, amount_minor: int) -> Money:
         """An amount in this payment's currency."""
@@ -259,6 +276,13 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A refund that waited for its turn and has lost its ground: the gateway is not asked for it."""
+
+    refund_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A question to the gateway, to be put after the commit and `delay` of real time."""
 
@@ -281,7 +305,7 @@ class Alerted:
     detail: str
 
 
-type Record = Moved | Rejected | Ruled | Proved | Worked | Froze | Thawed | Captured | Owed
+type Record = Moved | Rejected | Ruled | Proved | Worked | Froze | Thawed | Captured | Owed | Dropped
 """Facts that become rows."""
 
 type Word = Told | Asked | Deadline | Alerted

@@ -1,4 +1,8 @@
-"""Refunds (PAY-8): they queue up one behind the other, and their sum never passes what was captured."""
+"""Refunds (PAY-8): they queue up one behind the other, and their sum never passes what was captured.
+
+Invariant: a refund under way is an open attempt and a reserved amount, not a state; the payment is REFUNDED when the
+gateway said yes, so that one which is refused leaves it where it was, and may be asked for again.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +13,7 @@ from uuid import UUID
 from caas_contracts.operations import AlertKind
 from caas_payments.domain import events
 from caas_payments.domain.attempt import AttemptState, Operation
-from caas_payments.domain.payment import Change, Payment
+from caas_payments.domain.payment import Change, Dropped, Payment
 from caas_payments.domain.status import TRANSITIONS, PaymentStatus
 
 
@@ -34,12 +38,12 @@ class Refund:
 
 
 def refund_objection(payment: Payment, amount_minor: int, currency: str) -> str | None:
-    """Why this refund cannot be made, or None (PAY-8)."""
+    """Why this refund cannot be made, or None (PAY-8). A capture under way may be refunded: it waits for it."""
     if currency != payment.currency:
         return "other_currency"
     if amount_minor == 0:
         return "nothing_to_refund"
-    if payment.captured_minor == 0:
+    if payment.captured_minor + payment.capturing_minor == 0:
         return "nothing_captured"
     return "more_than_captured" if amount_minor > payment.refundable_minor else None
 
@@ -48,43 +52,66 @@ def request_refund(payment: Payment, refund: Refund, now: datetime) -> Change:
     """Reserve the amount, and ask the gateway unless another operation of this payment is under way."""
     reserved = replace(payment, refunding_minor=payment.refunding_minor + refund.amount_minor)
     change = Change(reserved)
-    return change if payment.attempt is not None else start_refund(change, refund, now)
-
-
-def start_refund(change: Change, refund: Refund, now: datetime) -> Change:
-    """Ask the gateway for a refund whose amount is reserved."""
-    if PaymentStatus.REFUNDING in TRANSITIONS[change.payment.status]:
-        change = change.moving(PaymentStatus.REFUNDING, refund.reason)
-    return change.opening(Operation.REFUND, refund.amount_minor, now, refund_id=refund.id)
+    return change if payment.attempt is not None else _start(change, refund, now)
 
 
 def record_refund(change: Change, refund: Refund, now: datetime) -> Change:
     """The money went back. REFUNDED means that a refund was made; further partial ones stay in it."""
-    attempt = change.attempt
-    done = change.closing(AttemptState.SUCCEEDED, "refunded", now)
-    payment = replace(
-        done.payment,
-        refunded_minor=done.payment.refunded_minor + attempt.amount_minor,
-        refunding_minor=done.payment.refunding_minor - attempt.amount_minor,
-    )
-    done = done.setting(payment)
-    if payment.status is PaymentStatus.REFUNDING:
-        done = done.moving(PaymentStatus.REFUNDED, refund.reason)
-    return done.telling(events.refunded(payment, refund.id, attempt.amount_minor, refund.reason, now))
+    amount_minor = change.attempt.amount_minor
+    done = _unreserved(change.closing(AttemptState.SUCCEEDED, "refunded", now), amount_minor)
+    done = done.setting(replace(done.payment, refunded_minor=done.payment.refunded_minor + amount_minor))
+    if PaymentStatus.REFUNDING in TRANSITIONS[done.payment.status]:
+        done = done.moving(PaymentStatus.REFUNDING, refund.reason).moving(PaymentStatus.REFUNDED, refund.reason)
+    done = done.telling(events.refunded(done.payment, refund.id, amount_minor, refund.reason, now))
+    return alert_of_overpayment(done)
 
 
 def record_refused_refund(change: Change, code: str, now: datetime) -> Change:
-    """The gateway refused for good: the reservation is released and operations are told."""
+    """The gateway refused for good: the reservation is released and operations, who may ask again, are told."""
     attempt = change.attempt
-    refused = change.closing(AttemptState.REFUSED, code, now)
-    remaining = replace(refused.payment, refunding_minor=refused.payment.refunding_minor - attempt.amount_minor)
-    return refused.setting(remaining).alerting(
+    refused = _unreserved(change.closing(AttemptState.REFUSED, code, now), attempt.amount_minor)
+    return refused.alerting(
         AlertKind.RETRIES_EXHAUSTED, f"refund {attempt.refund_id} was refused by the gateway: {code}"
     )
 
 
-def next_waiting(change: Change, waiting: Sequence[Refund]) -> Refund | None:
-    """The oldest refund that waits for the operation which has just ended."""
-    if change.payment.attempt is not None:
-        return None
-    return next((refund for refund in waiting if refund.state is RefundState.REQUESTED), None)
+def continue_refunds(change: Change, waiting: Sequence[Refund], now: datetime) -> Change:
+    """An operation has ended: ask for the oldest refund that waited for it and still has its money (PAY-8).
+
+    A refund waits for a capture that may be refused, and a chargeback may take the money before its turn.
+    """
+    for refund in waiting:
+        if change.payment.attempt is not None:
+            return change
+        if refund.state is RefundState.REQUESTED:
+            change = _start(change, refund, now) if _is_there(change.payment, refund) else _drop(change, refund)
+    return change
+
+
+def alert_of_overpayment(change: Change) -> Change:
+    """A refund and a chargeback that did not know of each other both gave the money back."""
+    if not change.payment.overpaid_minor:
+        return change
+    detail = f"refunds and chargebacks gave back {change.payment.overpaid_minor} more than was captured: contest one"
+    return change.alerting(AlertKind.OVER_REFUNDED, detail)
+
+
+def _start(change: Change, refund: Refund, now: datetime) -> Change:
+    return change.opening(Operation.REFUND, refund.amount_minor, now, refund_id=refund.id)
+
+
+def _drop(change: Change, refund: Refund) -> Change:
+    dropped = _unreserved(change, refund.amount_minor).adding(Dropped(refund.id))
+    dropped = dropped.rejecting("refund", "more_than_captured")
+    return dropped.alerting(
+        AlertKind.RETRIES_EXHAUSTED, f"refund {refund.id} was not made: its money was not captured, or is charged back"
+    )
+
+
+def _is_there(payment: Payment, refund: Refund) -> bool:
+    left_minor = payment.captured_minor - payment.refunded_minor - payment.charged_back_minor
+    return refund.amount_minor <= left_minor
+
+
+def _unreserved(change: Change, amount_minor: int) -> Change:
+    return change.setting(replace(change.payment, refunding_minor=change.payment.refunding_minor - amount_minor))

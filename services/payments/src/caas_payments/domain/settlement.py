@@ -7,6 +7,7 @@ from uuid import UUID
 from caas_contracts import Money
 from caas_payments.domain import events
 from caas_payments.domain.payment import Change, Payment
+from caas_payments.domain.refund import alert_of_overpayment
 from caas_payments.domain.status import TRANSITIONS, PaymentStatus
 
 
@@ -56,6 +57,7 @@ def record_line(payment: Payment, line: SettlementLine, now: datetime) -> Change
 
 
 def record_chargeback(payment: Payment, chargeback: Chargeback, now: datetime) -> Change:
-    """Publish it; reconciliation works it as a case."""
+    """The customer's bank took it: less is left to refund (PAY-8); reconciliation works it as a case."""
     event = events.charged_back(payment, chargeback.id, chargeback.amount_minor, chargeback.reason, now)
-    return Change(payment).telling(event)
+    charged_back_minor = payment.charged_back_minor + chargeback.amount_minor
+    return alert_of_overpayment(Change(replace(payment, charged_back_minor=charged_back_minor)).telling(event))

@@ -27,6 +27,9 @@ TOOK_MONEY: Final = frozenset(
 NO_RECORD: Final = "not_found"
 """Why an operation is absent of which the gateway has no transaction at all."""
 
+LOOK_UPS_FOR_THE_REST: Final = 2
+"""How often a partial capture is looked up while the rest of its hold is not released."""
+
 _RELEASED: Final = frozenset({TransactionStatus.VOIDED, TransactionStatus.EXPIRED})
 
 
@@ -148,8 +151,10 @@ def _read_sale(attempt: Attempt, transaction: Transaction) -> Verdict:
 
 def _read_capture(attempt: Attempt, transaction: Transaction) -> Verdict:
     if transaction.status in TOOK_MONEY:
-        exact = transaction.captured_minor == attempt.amount_minor
-        return Done(transaction) if exact else Unclear("captured_another_amount")
+        if transaction.captured_minor != attempt.amount_minor:
+            return Unclear("captured_another_amount")
+        waits = transaction.held_minor > 0 and attempt.silences < LOOK_UPS_FOR_THE_REST
+        return Unclear("rest_is_still_held") if waits else Done(transaction)
     if transaction.status is TransactionStatus.EXPIRED:
         return Declined("hold_expired")
     if transaction.status is TransactionStatus.VOIDED:

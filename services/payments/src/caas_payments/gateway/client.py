@@ -46,6 +46,7 @@ class _TransactionBody(BaseModel):
     amount_minor: int
     currency: str
     captured_minor: int = 0
+    held_minor: int = 0
     refunded_minor: int = 0
     decline_code: str | None = None
     capture_failure: str | None = None

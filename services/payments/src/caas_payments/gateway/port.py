@@ -14,7 +14,7 @@ class GatewayTask(BaseModel):
     """One question to the gateway, as it is kept until it is answered.
 
     `number` is the attempt's, 0 for a hint; amounts are minor units; `refund_id` names a refund; `opened_at` is
-    when the attempt was, in business time.
+    when the attempt was, in business time; `merchant_initiated` means that nobody is there to confirm it (PAY-9).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,6 +30,7 @@ class GatewayTask(BaseModel):
     transaction_id: str = ""
     refund_id: UUID | None = None
     opened_at: datetime | None = None
+    merchant_initiated: bool = False
 
     @property
     def reference(self) -> str:

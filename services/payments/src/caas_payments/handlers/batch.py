@@ -14,6 +14,7 @@ from caas_chassis.cause import Cause
 from caas_chassis.errors import Refused
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
+from caas_contracts.payments import PaymentPurpose
 from caas_payments.domain.attempt import Attempt, AttemptState, Step
 from caas_payments.domain.audit import AuditEntry, AuditKind
 from caas_payments.domain.events import anchored
@@ -23,6 +24,7 @@ from caas_payments.domain.payment import (
     Captured,
     Change,
     Deadline,
+    Dropped,
     Froze,
     Moved,
     Owed,
@@ -64,6 +66,7 @@ class Batch:
         self._proofs: list[Proof] = []
         self._captures: list[tuple[UUID, Captured]] = []
         self._owed: list[Refund] = []
+        self._dropped: list[UUID] = []
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._opened: set[tuple[UUID, int]] = set()
         self._audit: list[AuditEntry] = []
@@ -152,7 +155,7 @@ class Batch:
             attempt.refund_id: _REFUND_STATES[attempt.state]
             for attempt in self._attempts.values()
             if attempt.refund_id is not None and attempt.state in _REFUND_STATES
-        }
+        } | dict.fromkeys(self._dropped, RefundState.REFUSED)
         if resolved:
             await refunds.resolve_refunds(self._tx, resolved)
 
@@ -182,6 +185,8 @@ class Batch:
                 self._proofs.append(proof)
             case Captured() as captured:
                 self._captures.append((payment.id, captured))
+            case Dropped(refund_id):
+                self._dropped.append(refund_id)
             case Owed(refund_id, amount_minor, reason):
                 owed = Refund(
                     id=refund_id,
@@ -254,4 +259,5 @@ def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
         transaction_id=payment.transaction_id or "",
         refund_id=attempt.refund_id if attempt else None,
         opened_at=attempt.opened_at if attempt else None,
+        merchant_initiated=payment.intent.purpose is PaymentPurpose.SUBSCRIPTION,
     )

@@ -7,8 +7,9 @@ from uuid import UUID
 from caas_chassis.handling import Received
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
+from caas_contracts import Money
 from caas_contracts.operations import AlertKind
-from caas_contracts.payments import CancelPayment, QueryPaymentStatus, RecordSettlement, RefundPayment
+from caas_contracts.payments import CancelPayment, CapturePayment, QueryPaymentStatus, RecordSettlement, RefundPayment
 from caas_payments.domain import authorization, events, fence, refund, settlement
 from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.payment import Change, Intent, Payment
@@ -76,6 +77,31 @@ async def report_statuses(received: Sequence[Received[QueryPaymentStatus]], /, *
     for one in received:
         payment = batch.require(one.message.payment_id)
         tx.publish(events.status_reported(payment, one.message.query_id, tx.now), cause=one.cause)
+
+
+async def capture_payment(command: CapturePayment, *, tx: Tx, rules: Rules) -> None:
+    """Take what is held, on its stored proof alone (SVC-6); a refusal is audited and told to operations."""
+    objection = await ask_capture(command.payment_id, command.amount, tx=tx, rules=rules)
+    if objection is not None:
+        tx.alert(AlertKind.CAPTURE_FAILED, str(command.payment_id), f"CapturePayment was refused: {objection}")
+
+
+async def ask_capture(payment_id: UUID, amount: Money | None, *, tx: Tx, rules: Rules) -> str | None:
+    """Start a capture, unless it was made or is under way; or say why the fence forbids it, which is audited.
+
+    Raises caas_chassis.errors.Refused for a payment that does not exist.
+    """
+    batch = await Batch.lock(tx, {payment_id}, rules.jitter)
+    payment = batch.require(payment_id)
+    wanted = amount or payment.money(payment.due_minor)
+    other_currency = "it is in another currency" if wanted.currency != payment.currency else None
+    objection = other_currency or fence.capture_objection(payment, wanted.amount_minor)
+    if objection is None:
+        batch.apply(fence.capture_by_wish(payment, wanted.amount_minor, tx.now), tx.cause)
+    else:
+        batch.apply(Change(payment).rejecting("capture", "fence_forbids"), tx.cause)
+    await batch.write()
+    return objection
 
 
 async def refund_payment(command: RefundPayment, *, tx: Tx, rules: Rules) -> None:

@@ -97,5 +97,4 @@ def with_next_refund(
     if not change.facts or not change.payment.refunding_minor:
         return change
     waiting = [one for one in known.get(change.payment.id, ()) if one.id != ended]
-    following = refund.next_waiting(change, waiting)
-    return refund.start_refund(change, following, tx.now) if following is not None else change
+    return refund.continue_refunds(change, waiting, tx.now)

@@ -12,6 +12,7 @@ from caas_contracts.ota import ActivationFailed, ServiceActivated
 from caas_contracts.payments import (
     AuthorizePayment,
     CancelPayment,
+    CapturePayment,
     ChargePayment,
     QueryPaymentStatus,
     RecordSettlement,
@@ -23,6 +24,7 @@ from caas_payments.handlers.batch import HOLD_DEADLINE
 from caas_payments.handlers.commands import (
     begin_payments,
     cancel_payments,
+    capture_payment,
     record_settlements,
     refund_payment,
     report_statuses,
@@ -41,7 +43,10 @@ HANDLERS: Final[Mapping[type[Message], Any]] = {
 }
 """Answered for a whole batch at once."""
 
-RARE_HANDLERS: Final[Mapping[type[Message], Any]] = {RefundPayment: refund_payment}
+RARE_HANDLERS: Final[Mapping[type[Message], Any]] = {
+    RefundPayment: refund_payment,
+    CapturePayment: capture_payment,
+}
 """Answered one by one."""
 
 TIMERS: Final[Mapping[str, Any]] = {HOLD_DEADLINE: pass_deadlines}

@@ -5,6 +5,7 @@ from uuid import UUID
 from caas_chassis.handling import Received
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
+from caas_contracts import Money
 from caas_contracts.payments import RecordSettlement
 from caas_payments.domain import authorization, fence, settlement
 from caas_payments.domain.authorization import Beginning
@@ -26,6 +27,19 @@ async def begin_by_operator(command: Beginning, *, tx: Tx, rules: Rules) -> Paym
         return similar[0] if all(authorization.asks_for(one.intent, command) for one in similar) else None
     await begin_payments([Received(command, tx.cause)], tx=tx, rules=rules)
     return await payments.read_payment(tx, command.payment_id)
+
+
+async def limit_by_operator(payment_id: UUID, amount: Money, reason: str, *, tx: Tx, rules: Rules) -> str | None:
+    """Have the capture to come take only this much, or say why it cannot any more."""
+    batch = await Batch.lock(tx, {payment_id}, rules.jitter)
+    payment = batch.require(payment_id)
+    if amount.currency != payment.currency:
+        return "it is in another currency"
+    objection = fence.limit_objection(payment, amount.amount_minor)
+    if objection is None:
+        batch.apply(fence.limit_capture(payment, amount.amount_minor, reason), tx.cause)
+        await batch.write()
+    return objection
 
 
 async def look_up_by_operator(payment_id: UUID, *, tx: Tx, rules: Rules) -> None:

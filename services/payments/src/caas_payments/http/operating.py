@@ -1,4 +1,4 @@
-"""What operators may ask of payments by hand (PAY-6): begin one, ask the gateway, record a settlement."""
+"""What operators may ask of payments by hand (PAY-6): begin, capture, ask the gateway, record a settlement."""
 
 from datetime import date
 from typing import Annotated, Self
@@ -18,9 +18,15 @@ from caas_contracts.message import Code, Token
 from caas_contracts.payments import AuthorizePayment, ChargePayment, PaymentPurpose, RecordSettlement
 from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.rules import Rules
-from caas_payments.errors import IntentConflict, PaymentNotFound, SettlementRefused
-from caas_payments.handlers.wishes import begin_by_operator, look_up_by_operator, settle_by_operator
-from caas_payments.http.views import PaymentView
+from caas_payments.errors import CaptureRefused, IntentConflict, PaymentNotFound, SettlementRefused
+from caas_payments.handlers.commands import ask_capture
+from caas_payments.handlers.wishes import (
+    begin_by_operator,
+    limit_by_operator,
+    look_up_by_operator,
+    settle_by_operator,
+)
+from caas_payments.http.views import PaymentView, Reason
 from caas_payments.store import payments
 
 type Operator = Annotated[Principal, Depends(requires("operator"))]
@@ -51,6 +57,20 @@ class PaymentRequest(_Request):
         if self.purpose is not PaymentPurpose.SERVICE and self.activation_id is not None:
             raise ValueError("only a service payment has an activation_id")
         return self
+
+
+class CaptureRequest(_Request):
+    """How much of the hold to take: all of it unless said otherwise."""
+
+    amount: Money | None = None
+    reason: Reason
+
+
+class CaptureLimit(_Request):
+    """What a capture to come takes at most; the gateway releases the rest."""
+
+    amount: Money
+    reason: Reason
 
 
 class SettlementRequest(_Request):
@@ -107,6 +127,36 @@ def operating_router(runtime: Runtime, rules: Rules) -> APIRouter:
             objection = await settle_by_operator(command, tx=tx, rules=rules)
             if objection is not None:
                 raise SettlementRefused(f"line {wish.settlement_line_id} cannot be recorded: {objection}")
+            return await _view(tx, payment_id)
+
+    return router
+
+
+def captures_router(runtime: Runtime, rules: Rules) -> APIRouter:
+    """`/payments`: capturing by hand, and limiting the capture to come."""
+    router = APIRouter(prefix="/payments", tags=["payments"])
+
+    @router.post("/{payment_id}/capture", status_code=202)
+    async def capture_payment(
+        payment_id: UUID, wish: CaptureRequest, operator: Operator, request: Request
+    ) -> PaymentView:
+        """Take what is held, on the stored success of its activation alone (SVC-6). There is one capture a payment."""
+        async with runtime.transaction(cause_of(request, operator)) as tx:
+            await _require(tx, payment_id)
+            objection = await ask_capture(payment_id, wish.amount, tx=tx, rules=rules)
+        if objection is not None:
+            raise CaptureRefused(f"payment {payment_id} cannot be captured: {objection}")
+        async with runtime.reading() as tx:
+            return await _view(tx, payment_id)
+
+    @router.put("/{payment_id}/capture-limit")
+    async def limit_capture(payment_id: UUID, wish: CaptureLimit, operator: Operator, request: Request) -> PaymentView:
+        """Have the capture to come take only a part of the hold, as long as the activation is not decided."""
+        async with runtime.transaction(cause_of(request, operator)) as tx:
+            await _require(tx, payment_id)
+            objection = await limit_by_operator(payment_id, wish.amount, wish.reason, tx=tx, rules=rules)
+            if objection is not None:
+                raise CaptureRefused(f"the capture of payment {payment_id} cannot be limited: {objection}")
             return await _view(tx, payment_id)
 
     return router

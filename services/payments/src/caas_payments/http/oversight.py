@@ -2,20 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from caas_chassis.auth import Principal
 from caas_chassis.runtime import Runtime
 from caas_chassis.web import Depends, requires
+from caas_payments.domain.risk import CustomerHistory
 from caas_payments.http.views import (
     AuditReport,
     BrokenView,
+    CustomerExposureReport,
     CustomerExposureView,
     ExposureReport,
     ExposureView,
 )
-from caas_payments.store import audit, exposure
+from caas_payments.store import audit, exposure, payments
 
+type CustomerId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 type Operator = Annotated[Principal, Depends(requires("operator"))]
 
 
@@ -32,6 +35,19 @@ def oversight_router(runtime: Runtime) -> APIRouter:
         return ExposureReport(
             totals=[ExposureView.model_validate(total) for total in totals],
             customers=[CustomerExposureView.model_validate(customer) for customer in customers],
+        )
+
+    @router.get("/exposure/customers/{customer_id}")
+    async def show_exposure_of(_: Operator, customer_id: CustomerId) -> CustomerExposureReport:
+        """What one customer owes for what is delivered, and what the risk limits count (RSK-1)."""
+        async with runtime.reading() as tx:
+            delivered = await exposure.read_exposure_of(tx, customer_id)
+            history = (await payments.read_histories(tx, [customer_id])).get(customer_id, CustomerHistory())
+        return CustomerExposureReport(
+            customer_id=customer_id,
+            delivered=[CustomerExposureView.model_validate(one) for one in delivered],
+            at_risk_minor=history.at_risk_minor,
+            write_offs=history.write_offs,
         )
 
     @router.get("/audit/verify")

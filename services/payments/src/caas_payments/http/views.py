@@ -13,6 +13,7 @@ from caas_payments.domain.attempt import Attempt
 from caas_payments.domain.audit import AuditEntry
 from caas_payments.domain.payment import Payment
 from caas_payments.domain.refund import Refund
+from caas_payments.domain.standing import Standing, standing_of
 from caas_payments.store.calls import Call
 
 type Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
@@ -22,6 +23,7 @@ type Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za
 class _Summary(TypedDict):
     payment_id: UUID
     status: str
+    standing: Standing
     being_confirmed: bool
     purpose: str
     customer_id: str
@@ -39,6 +41,7 @@ def _summary(payment: Payment) -> _Summary:
     return {
         "payment_id": intent.payment_id,
         "status": payment.status,
+        "standing": standing_of(payment),
         "being_confirmed": payment.being_confirmed,
         "purpose": intent.purpose,
         "customer_id": intent.customer_id,
@@ -129,10 +132,14 @@ class AuditView(View):
 
 
 class PaymentView(BaseModel):
-    """A payment as its customer may see it. While `being_confirmed` nobody knows how an operation ended: no guess."""
+    """A payment as its customer may see it; `standing` is the word for customers, `status` that of PAY-1.
+
+    While `being_confirmed` nobody knows how an operation ended: no guess.
+    """
 
     payment_id: UUID
     status: str
+    standing: Standing
     being_confirmed: bool
     purpose: str
     customer_id: str
@@ -236,6 +243,15 @@ class ExposureReport(BaseModel):
 
     totals: list[ExposureView]
     customers: list[CustomerExposureView]
+
+
+class CustomerExposureReport(BaseModel):
+    """RSK-3 for one customer. `at_risk_minor` counts what is under way, too, as the limits do."""
+
+    customer_id: str
+    delivered: list[CustomerExposureView]
+    at_risk_minor: int
+    write_offs: int
 
 
 class VoidRequest(BaseModel):

@@ -25,7 +25,10 @@ CREATE TABLE payments (
     activate_not_after timestamptz,
     attempts int NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     cancel_reason text,
+    capture_limit_minor bigint CHECK (capture_limit_minor BETWEEN 1 AND amount_minor),
+    capturing_minor bigint NOT NULL DEFAULT 0 CHECK (capturing_minor BETWEEN 0 AND amount_minor),
     captured_minor bigint NOT NULL DEFAULT 0 CHECK (captured_minor BETWEEN 0 AND amount_minor),
+    charged_back_minor bigint NOT NULL DEFAULT 0 CHECK (charged_back_minor >= 0),
     settled_minor bigint NOT NULL DEFAULT 0 CHECK (settled_minor >= 0),
     refunded_minor bigint NOT NULL DEFAULT 0 CHECK (refunded_minor >= 0),
     refunding_minor bigint NOT NULL DEFAULT 0 CHECK (refunding_minor >= 0),
@@ -43,14 +46,20 @@ CREATE TABLE payments (
     CONSTRAINT a_sale_is_never_voided CHECK (NOT sold OR status <> 'VOIDED'),
     CONSTRAINT held_states_have_a_hold CHECK (gateway_transaction_id IS NOT NULL OR status IN (
         'INITIATED', 'PROCESSING', 'PENDING', 'RETRY', 'FAILED', 'ABANDONED')),
-    CONSTRAINT refunds_never_pass_the_capture CHECK (refunded_minor + refunding_minor <= captured_minor)
+    CONSTRAINT refunds_never_pass_the_capture CHECK (refunded_minor + refunding_minor <= captured_minor + capturing_minor),
+    CONSTRAINT captured_once CHECK (captured_minor = 0 OR capturing_minor = 0),
+    CONSTRAINT a_sale_is_taken_whole CHECK (NOT sold OR (capture_limit_minor IS NULL AND capturing_minor = 0))
 ) WITH (fillfactor = 70);
 CREATE INDEX payments_subject ON payments (subject_id);
 CREATE INDEX payments_transaction ON payments (gateway_transaction_id);
+CREATE INDEX payments_exposed ON payments (delivered_at) WHERE at_risk_minor > 0 AND delivered_at IS NOT NULL;
 CREATE INDEX payments_at_risk ON payments (customer_id)
     WHERE at_risk_minor > 0 OR status = 'SETTLEMENT_FAILED';
 COMMENT ON TABLE payments IS 'One movement of money each (PAY-1); status and version are changed by compare-and-set.';
 COMMENT ON COLUMN payments.payment_method IS 'The gateway''s token, never a card number (GW-6).';
+COMMENT ON COLUMN payments.capture_limit_minor IS 'What a capture takes, when a person said less than the hold.';
+COMMENT ON COLUMN payments.capturing_minor IS 'What the open capture takes: a refund may be asked for meanwhile (PAY-8).';
+COMMENT ON COLUMN payments.charged_back_minor IS 'What the customer''s bank took back: it cannot be refunded, too (PAY-8).';
 COMMENT ON COLUMN payments.at_risk_minor IS 'What may still be lost: under way or delivered, and not settled (RSK-3).';
 COMMENT ON COLUMN payments.sold IS 'Paid by a sale; a service never is, because its activation must succeed first (SVC-6).';
 COMMENT ON COLUMN payments.activation_id IS 'The only activation whose success may be charged: one payment each (SVC-6).';
@@ -267,8 +276,8 @@ CREATE TYPE new_payment AS (
     delivery_reasons text[], risk_policy_version int, status text, attempts int, at_risk_minor bigint);
 CREATE TYPE changed_payment AS (
     id uuid, version int, status text, gateway_transaction_id text, authorized_at timestamptz, capture_before timestamptz,
-    activate_not_after timestamptz, attempts int, cancel_reason text, captured_minor bigint, settled_minor bigint,
-    refunded_minor bigint, refunding_minor bigint, at_risk_minor bigint, delivered_at timestamptz);
+    activate_not_after timestamptz, attempts int, cancel_reason text, capture_limit_minor bigint, capturing_minor bigint,
+    captured_minor bigint, charged_back_minor bigint, settled_minor bigint, refunded_minor bigint, refunding_minor bigint, at_risk_minor bigint, delivered_at timestamptz);
 CREATE TYPE new_proof AS (
     id uuid, payment_id uuid, activation_id uuid, kind text, ground text, reason text, applied_at timestamptz,
     evidence text, recorded_at timestamptz);

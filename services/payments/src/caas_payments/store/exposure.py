@@ -26,6 +26,13 @@ FROM payments WHERE at_risk_minor > 0 AND delivered_at IS NOT NULL
 GROUP BY customer_id, currency ORDER BY amount_minor DESC, customer_id LIMIT $1
 """
 
+OF_CUSTOMER: Final = """
+SELECT customer_id, currency, count(*) AS payments, sum(at_risk_minor)::bigint AS amount_minor,
+    min(delivered_at) AS oldest_at
+FROM payments WHERE customer_id = $1 AND at_risk_minor > 0 AND delivered_at IS NOT NULL
+GROUP BY customer_id, currency ORDER BY currency
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
@@ -66,3 +73,9 @@ async def read_exposure(tx: Tx) -> list[Exposure]:
 async def read_customer_exposures(tx: Tx, limit: int) -> list[CustomerExposure]:
     """The customers with the largest exposure first."""
     return [CustomerExposure(**dict(row)) for row in await tx.fetch(BY_CUSTOMER, limit)]
+
+
+async def read_exposure_of(tx: Tx, customer_id: str) -> list[CustomerExposure]:
+    """One customer's exposure, by currency; empty for a customer who owes nothing."""
+    rows = await tx.fetch(OF_CUSTOMER, customer_id)
+    return [CustomerExposure(**dict(row)) for row in rows]

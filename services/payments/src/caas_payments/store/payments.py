@@ -64,7 +64,8 @@ ON CONFLICT DO NOTHING
 UPDATE: Final = """
 UPDATE payments p SET status = n.status, version = p.version + 1, gateway_transaction_id = n.gateway_transaction_id,
     authorized_at = n.authorized_at, capture_before = n.capture_before, activate_not_after = n.activate_not_after,
-    attempts = n.attempts, cancel_reason = n.cancel_reason, captured_minor = n.captured_minor,
+    attempts = n.attempts, cancel_reason = n.cancel_reason, capture_limit_minor = n.capture_limit_minor,
+    capturing_minor = n.capturing_minor, captured_minor = n.captured_minor, charged_back_minor = n.charged_back_minor,
     settled_minor = n.settled_minor, refunded_minor = n.refunded_minor, refunding_minor = n.refunding_minor,
     at_risk_minor = n.at_risk_minor, delivered_at = n.delivered_at, updated_at = $2
 FROM unnest($1::changed_payment[]) AS n
@@ -155,7 +156,10 @@ def _changed(payment: Payment) -> tuple[object, ...]:
         *_at_gateway(payment),
         payment.attempts,
         payment.cancel_reason,
+        payment.capture_limit_minor,
+        payment.capturing_minor,
         payment.captured_minor,
+        payment.charged_back_minor,
         payment.settled_minor,
         payment.refunded_minor,
         payment.refunding_minor,
@@ -199,7 +203,10 @@ def _payment(row: Record) -> Payment:
         attempt=_attempt(row) if row["number"] is not None else None,
         attempts=row["attempts"],
         cancel_reason=row["cancel_reason"],
+        capture_limit_minor=row["capture_limit_minor"],
+        capturing_minor=row["capturing_minor"],
         captured_minor=row["captured_minor"],
+        charged_back_minor=row["charged_back_minor"],
         settled_minor=row["settled_minor"],
         refunded_minor=row["refunded_minor"],
         refunding_minor=row["refunding_minor"],

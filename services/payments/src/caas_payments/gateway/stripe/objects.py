@@ -96,6 +96,7 @@ class PaymentIntent(_Object):
     status: str
     created: int
     amount_received: int | None = None
+    amount_capturable: int | None = None
     cancellation_reason: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     latest_charge: Charge | str | None = None
@@ -130,6 +131,7 @@ class PaymentIntent(_Object):
             amount_minor=from_stripe(self.amount, currency),
             currency=currency,
             captured_minor=from_stripe(self.captured, currency),
+            held_minor=from_stripe(self.amount_capturable or 0, currency),
             refunded_minor=from_stripe(refunded, currency),
             decline_code=failure,
             capture_failure=failure,
