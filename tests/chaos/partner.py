@@ -12,7 +12,7 @@ from caas_contracts import Envelope, Message
 from caas_contracts.envelope import rfc3339
 from caas_contracts.money import Money
 from caas_contracts.orders import CancelPurchase, PlacePurchase, PurchaseKind
-from caas_contracts.payments import ChargePayment, PaymentPurpose, RefundPayment
+from caas_contracts.payments import ChargePayment, PaymentPurpose, QueryPaymentStatus, RefundPayment
 from caas_local.demo.scenarios import Sale
 
 
@@ -79,6 +79,11 @@ class Partner:
         command = RefundPayment(
             payment_id=payment_id, refund_id=new_id(), amount=amount, reason="goodwill", requested_at=datetime.now(UTC)
         )
+        await self.send(command)
+
+    async def query(self, payment_id: UUID) -> None:
+        """Ask where a payment stands."""
+        command = QueryPaymentStatus(payment_id=payment_id, query_id=new_id(), requested_at=datetime.now(UTC))
         await self.send(command)
 
     async def send(self, message: Message) -> None:

@@ -136,6 +136,7 @@ class Storm:
             await partner.charge(plain, 1_999)
             refundable = await databases.rows("payments", REFUNDABLE)
             if refundable:
+                await partner.query(refundable[0]["id"])
                 await partner.refund(refundable[0]["id"], refundable[0]["captured_minor"] // 2)
 
     async def _let_time_pass(self, actors: Actors, databases: Databases) -> None:

@@ -115,7 +115,7 @@ def response_spoiled(answer: Answer, kind: FaultKind, hang_s: float) -> Response
             | FaultKind.HELD_BACK
             | FaultKind.SLOW
         ):
-            raise ValueError(f"the fault {kind} does not spoil the answer to a request that was booked")
+            raise ValueError(f"the fault {kind} does not spoil what was booked")
         case _:
             assert_never(kind)
 

@@ -70,6 +70,20 @@ class Actors:
         """What somebody sees at a path of a service."""
         return await self.client.get(f"{self._layout.url(service)}{path}", headers=await self._as(role, subject))
 
+    async def post_as(
+        self,
+        role: str,
+        subject: str,
+        service: str,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """What somebody is answered who posts to a service; refusals are answers, too."""
+        whole = {**await self._as(role, subject), **(headers or {})}
+        async with self._limit:
+            return await self.client.post(f"{self._layout.url(service)}{path}", json=body, headers=whole, timeout=60.0)
+
     async def cancel(self, sale: Sale, purchase_id: str) -> None:
         """Give the purchase up, as its customer."""
         headers = await self._as("customer", sale.customer_id)
@@ -106,6 +120,14 @@ class Actors:
     async def partner(self, partner: str, path: str) -> Any:
         """A page of a partner's own books."""
         return _ok(await self.client.get(f"{self._layout.url(partner)}{path}")).json()
+
+    async def tell_partner(self, partner: str, path: str, body: Mapping[str, Any]) -> Any:
+        """Have a partner of the sandbox do something: what goes wrong, or its next step."""
+        return _ok(await self.client.post(f"{self._layout.url(partner)}{path}", json=body)).json()
+
+    async def clear_faults(self, partner: str) -> None:
+        """Let everything go well again at a partner."""
+        _ok(await self.client.delete(f"{self._layout.url(partner)}/sandbox/faults"))
 
     def _purchase(self, sale: Sale) -> dict[str, Any]:
         return {

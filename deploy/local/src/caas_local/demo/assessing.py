@@ -7,6 +7,8 @@ from typing import Any
 
 from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors
+from caas_local.demo.cars.assessing import assess_cars
+from caas_local.demo.cars.selling import CarMarket
 from caas_local.demo.databases import Databases
 from caas_local.demo.report import Latency, Outage, OutcomeRow, Report, Trouble, Webhooks, percentile
 from caas_local.demo.scenarios import SCENARIOS, Sale, Scenario
@@ -14,6 +16,7 @@ from caas_local.demo.scenarios import SCENARIOS, Sale, Scenario
 
 async def assess(
     sold: Mapping[str, Sale],
+    market: CarMarket,
     databases: Databases,
     actors: Actors,
     last_run: Mapping[str, Any],
@@ -60,6 +63,7 @@ async def assess(
         gateway_outage=await _outage(trouble.outage, sold, databases, purchases) if trouble else None,
         latency_ms=await _latency(sold, databases, applied, purchases),
         duration_s=round(duration_s, 1),
+        cars=await assess_cars(market.orders, market.refused, transactions, databases, actors),
         outcomes=_outcomes(sold, purchases, transactions),
         cases=cases,
     )

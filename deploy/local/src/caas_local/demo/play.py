@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors
 from caas_local.demo.assessing import assess
+from caas_local.demo.cars.scenarios import plan_cars
+from caas_local.demo.cars.selling import CarMarket
 from caas_local.demo.databases import Databases
 from caas_local.demo.report import Outage, Report, Trouble
 from caas_local.demo.scenarios import Sale, plan_sales
@@ -92,10 +94,11 @@ class _Play:
                 webhooks = await repeat_and_forge(actors, databases)
                 await self._cancel(sold, actors)
                 await self._let_deadlines_pass(sold, databases)
+                market = await self._sell_cars(actors, databases)
                 last_run = await self._settle(actors, databases)
                 trouble = Trouble(webhooks, outage)
                 duration_s = time.monotonic() - started_at
-                report = await assess(sold, databases, actors, last_run, duration_s, trouble)
+                report = await assess(sold, market, databases, actors, last_run, duration_s, trouble)
                 slowest = await self._longest(databases)
                 self._progress.stop()
                 show_report(console, report, await databases.journey(slowest), slowest)
@@ -169,6 +172,15 @@ class _Play:
             await asyncio.sleep(0.2)
         self._progress.update(undoing, completed=late)
         await databases.until_quiet(QUIET_WITHIN_S)
+
+    async def _sell_cars(self, actors: Actors, databases: Databases) -> CarMarket:
+        """RES, FIN: customers reserve cars; most get them, some lose them to others, some never pay."""
+        sales = plan_cars()
+        selling = self._begin("selling cars", total=sum(1 for sale in sales if sale.scenario.ends != "payment_failed"))
+        market = CarMarket(actors, databases, self._platform.move_clock, lambda: self._progress.advance(selling))
+        await market.run(sales)
+        await databases.until_quiet(QUIET_WITHIN_S)
+        return market
 
     async def _settle(self, actors: Actors, databases: Databases) -> dict[str, Any]:
         """Days pass: most money arrives, some late, some is taken back; each time the feed is reconciled."""

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from caas_local.demo.cars.assessing import CarReport
+
 
 @dataclass(frozen=True, slots=True)
 class Latency:
@@ -94,6 +96,7 @@ class Report:
     gateway_outage: Mapping[str, float] | None
     latency_ms: Latency
     duration_s: float
+    cars: CarReport
     outcomes: Sequence[OutcomeRow] = field(default_factory=list)
     cases: Mapping[str, int] = field(default_factory=dict)
 
@@ -112,7 +115,7 @@ class Report:
         found += [f"{row.scenario}: ended as {dict(row.ended)}" for row in self.outcomes if not row.as_expected]
         if self.purchases < 200:
             found.append(f"only {self.purchases} purchases")
-        return found
+        return [*found, *self.cars.broken]
 
     @property
     def _broken_webhooks(self) -> list[str]:
@@ -137,7 +140,9 @@ class Report:
 
     def write(self, file: Path) -> None:
         """Write the report as JSON."""
-        body: dict[str, Any] = {**asdict(self), "broken": self.broken}
+        own = asdict(self)
+        del own["cars"]
+        body: dict[str, Any] = {**own, **self.cars.as_json(), "broken": self.broken}
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(body, indent=2) + "\n")
 

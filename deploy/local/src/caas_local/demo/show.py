@@ -18,6 +18,7 @@ def euros(minor: int) -> str:
 def show_report(console: Console, report: Report, journey: Sequence[Step], journey_of: str) -> None:
     """Outcomes, both books, the longest journey, latencies, and whether the invariants hold."""
     console.print(_outcomes(report))
+    console.print(_cars(report))
     console.print(_trouble(report))
     console.print(_books(report))
     console.print(_journey(journey, journey_of))
@@ -66,12 +67,26 @@ def _trouble(report: Report) -> Table:
     return table
 
 
+def _cars(report: Report) -> Table:
+    table = _table("what happens", "ended as", "kept", title="Cars")
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    table.columns[2].justify = "right"
+    for row in report.cars.rows:
+        ended = ", ".join(f"{number} {status}" for status, number in row.ended.items())
+        mark = "" if row.as_expected else " [red]unexpected[/red]"
+        table.add_row(row.story, ended + mark, euros(row.captured_minor))
+    return table
+
+
 def _books(report: Report) -> Table:
     table = _table("", "ours", "partner's own book", title="Books")
     table.columns[1].justify = table.columns[2].justify = "right"
     table.add_row("captured", euros(report.captured_minor), euros(report.gateway_captured_minor))
     table.add_row("charged without activation", str(report.charged_without_activation), "by the cars' books")
     table.add_row("activated without charge", str(report.activated_without_charge), "by the cars' books")
+    table.add_row("charged without an order", str(report.cars.charged_without_order), "by the gateway's book")
+    table.add_row("sold twice", str(report.cars.double_sold), "by the partners' books")
     table.add_row("written off", euros(report.written_off_minor), "")
     table.add_row("settlement lines", str(report.settlement_lines), f"{report.settlement_unmatched} unmatched")
     table.add_row("ledger imbalance", euros(report.ledger_imbalance_minor), "")

@@ -20,7 +20,7 @@ from caas_sandbox.refusing import refuse_with_problems
 from caas_sandbox.serving import Loop, run_partner
 from caas_sandbox.webhooks import OutgoingWebhooks, WebhookSender
 
-KINDS = frozenset(FaultKind) - {FaultKind.WRONG_AMOUNT, FaultKind.KEY_EXPIRED}
+KINDS = frozenset(FaultKind) - {FaultKind.WRONG_AMOUNT, FaultKind.KEY_EXPIRED, FaultKind.SLOW}
 
 
 def run_trade(name: str, trade_of: Callable[[argparse.Namespace], Trade], *options: tuple[str, float, str]) -> None:
