@@ -245,6 +245,20 @@ async def test_plates_and_delivery_come_by_webhook_too(harness: Harness, caller:
     assert len(await harness.published(VehicleDelivered)) == 1
 
 
+async def test_an_old_webhook_that_comes_again_brings_no_old_day_back(
+    harness: Harness, caller: httpx.AsyncClient
+) -> None:
+    order = await paying(harness, await ready(harness))
+    await harness.receive(confirmed(await charge_of(harness, order)))
+    granted = told_of(f"{order.order_id}:1", "registration.registered", "registered", plates="0001 MNB", vin=VIN)
+    await send(caller, "registration", granted)
+    booked = told("delivery.booked", order, "booked", delivery_on="2027-01-18")
+    delayed = told("delivery.delayed", order, "booked", delivery_on="2027-01-25")
+    for webhook_id, body in (("msg_1", booked), ("msg_2", delayed), ("msg_1", booked)):
+        assert (await send(caller, "transport", body, webhook_id=webhook_id)).status_code == 200
+    assert str((await order_of(harness, order.order_id)).delivery_on) == "2027-01-25"
+
+
 async def test_a_real_factory_tells_twice_and_in_the_wrong_order_before_its_answer_is_known(
     tmp_path: Path, database_url: str
 ) -> None:
