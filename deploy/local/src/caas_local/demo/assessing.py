@@ -26,7 +26,7 @@ async def assess(
     """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report."""
     webhooks = trouble.webhooks if trouble else Webhooks()
     purchases = {row["id"]: row for row in await databases.rows("orders", db.STATUSES)}
-    transactions = await _gateway_transactions(actors)
+    transactions = await gateway_transactions(actors)
     applied = await _applied_activations(actors)
     activations = {row["id"]: row["activation_id"] for row in await databases.rows("payments", db.PAYMENTS)}
     books = await actors.partner("gateway", "/sandbox/books")
@@ -69,7 +69,7 @@ async def assess(
     )
 
 
-async def _gateway_transactions(actors: Actors) -> dict[str, dict[str, Any]]:
+async def gateway_transactions(actors: Actors) -> dict[str, dict[str, Any]]:
     """The gateway's whole book by our reference (the payment id)."""
     found: dict[str, dict[str, Any]] = {}
     cursor, more = "0", True
