@@ -9,7 +9,10 @@ from itertools import permutations
 import pytest
 
 from caas_billing.domain.vat import split_total
+from caas_billing.handlers.vehicles import bill_confirmed_payments, bill_registrations
 from caas_billing.store import reading
+from caas_chassis.cause import Cause
+from caas_chassis.handling import Received
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.plugin import MakeDatabase
 from caas_contracts import Message
@@ -171,6 +174,26 @@ async def test_both_invoices_are_mailed_with_their_pdfs(billing: Harness, mail: 
     assert "for the reservation of your CaaS One" in reservation
     assert "registration 1234 BCD, identification number WCAAS0NE5T0000001" in final
     assert "€30,490.00" in final
+
+
+async def test_the_last_two_facts_in_concurrent_transactions_make_one_invoice(billing: Harness) -> None:
+    order = AnOrder()
+    await billing.receive(*order.reservation_story(), order.paid())
+    cause = Cause.of_person("operator:test")
+
+    async def register() -> None:
+        async with billing.transaction() as tx:
+            await bill_registrations([Received(order.registered(), cause)], tx=tx)
+
+    async with billing.transaction() as tx:
+        await bill_confirmed_payments([Received(order.final_confirmed(), cause)], tx=tx)
+        registering = asyncio.create_task(register())
+        await asyncio.sleep(0.3)
+        assert not registering.done()
+    await asyncio.wait_for(registering, timeout=10)
+
+    kinds = [one.kind for one in await billing.published(InvoiceIssued)]
+    assert kinds == [InvoiceKind.RESERVATION, InvoiceKind.FINAL]
 
 
 async def test_replicas_that_hear_the_two_services_apart_issue_each_invoice_once(
