@@ -19,6 +19,7 @@ from caas_chassis.ids import new_id
 from caas_chassis.testing.harness import Harness
 from caas_chassis.web import create_app
 from caas_contracts.envelope import rfc3339
+from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.vehicle_orders import VehicleBuilt, VehicleDelivered, VehicleReady
 from caas_orders.app import build, orders_service
 from caas_orders.domain.order_status import VehicleOrderStatus
@@ -150,6 +151,20 @@ async def test_events_in_the_wrong_order_end_where_the_right_order_does(
         assert (await send(caller, "factory", body)).status_code == 200
     assert (await order_of(harness, order.order_id)).status is VehicleOrderStatus.READY
     assert len(await harness.published(VehicleReady)) == 1
+
+
+async def test_an_event_that_contradicts_another_order_is_kept_and_told_to_a_person(
+    harness: Harness, caller: httpx.AsyncClient
+) -> None:
+    first, second = await reserved(harness), await reserved(harness)
+    for order in (first, second):  # Both name one factory order.
+        body = told("order.delayed", order, "accepted", estimated_delivery="2027-03-01")
+        assert (await send(caller, "factory", body)).status_code == 200
+    assert (await order_of(harness, first.order_id)).status is VehicleOrderStatus.ORDERED
+    assert (await order_of(harness, second.order_id)).status is VehicleOrderStatus.RESERVED
+    alerts = [alert for alert in await harness.published(AlertRaised) if alert.kind is AlertKind.PARTNER_REFUSED]
+    assert [alert.subject for alert in alerts] == [str(second.order_id)]
+    assert await count(harness) == 2
 
 
 @pytest.mark.parametrize(

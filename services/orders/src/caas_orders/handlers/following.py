@@ -2,7 +2,10 @@
 
 from typing import assert_never
 
+from asyncpg import UniqueViolationError
+
 from caas_chassis.transaction import Tx
+from caas_contracts.operations import AlertKind
 from caas_orders.domain.factory_event import FactoryEvent
 from caas_orders.domain.sales_policy import SalesPolicy
 from caas_orders.gateway.partner_events import RegistrationTold, Told, TransportTold
@@ -12,9 +15,21 @@ from caas_orders.store.partner_webhooks import StoredWebhook
 
 
 async def follow(webhook: StoredWebhook, told: Told | None, policy: SalesPolicy, *, tx: Tx) -> None:
-    """Stores a webhook and does as it says, once; one without a meaning for us is only stored."""
+    """Stores a webhook and does as it says, once; one without a meaning for us is only stored.
+
+    One that gives an order what another order has already is stored, and a person is told.
+    """
     if not await partner_webhooks.insert(webhook, tx=tx):
         return
+    try:
+        async with tx.savepoint():
+            await _apply(told, policy, tx=tx)
+    except UniqueViolationError as error:
+        detail = f"webhook {webhook.id} contradicts another order ({error.constraint_name}): ask the {webhook.partner}"
+        tx.alert(AlertKind.PARTNER_REFUSED, webhook.reference, detail)
+
+
+async def _apply(told: Told | None, policy: SalesPolicy, *, tx: Tx) -> None:
     match told:
         case None:
             pass
