@@ -210,7 +210,7 @@ class SlowAnswers(InProcessGateway):
 async def test_a_webhook_may_come_before_the_answer_of_the_call_that_caused_it(payments: Harness) -> None:
     url, slow = payments.runtime.settings.database_url, SlowAnswers()
     command = an_authorization()
-    async with Harness(service_of(Rules(jitter=0.0), slow), url) as replica, serving(url, slow) as api:
+    async with Harness(service_of(Rules(jitter=0.0), slow), payments.owner_url) as replica, serving(url, slow) as api:
         await replica.receive(command)
         calling = asyncio.create_task(replica.run_effects())
         await slow.held.wait()
