@@ -48,6 +48,7 @@ class Storm:
         self.sold: dict[str, Sale] = {}
         self.doubles: dict[str, int] = {}
         self._ordered = 0
+        self._bouquets = 0
         self._cancel_later: list[tuple[Sale, str]] = []
 
     def arm(self, names: Sequence[str]) -> None:
@@ -114,18 +115,20 @@ class Storm:
     async def _sell_bouquet(self, actors: Actors, databases: Databases) -> None:
         """One purchase of each scenario; HTTP that fails because a service is dead is repeated, as a client would."""
         await self._cancel_what_waits(actors)
+        # Before the sales: what is sold to silent cars is cancelled soon, while they are still being asked.
+        await self._showroom.visit()
         sales = [Sale(self._ordered + n, scenario) for n, scenario in enumerate(SCENARIOS, start=1)]
         self._ordered += len(sales)
+        self._bouquets += 1
         await _insist(partial(actors.register, sales, _nothing))
         for sale in sales:
             purchase_id = await _insist(partial(actors.buy, sale))
             self.sold[purchase_id] = sale
-            if sale.scenario.cancel and len(self.sold) % 2:
+            if sale.scenario.cancel and self._bouquets % 2:
                 await _insist(partial(_cancel, actors, sale, purchase_id))
             elif sale.scenario.cancel:
                 self._cancel_later.append((sale, purchase_id))
         await self._ask_over_the_broker(sales[0], databases)
-        await self._showroom.visit()
 
     async def _cancel_what_waits(self, actors: Actors) -> None:
         """Purchases of silent cars are given up only now, while their activations are under way."""
