@@ -42,6 +42,7 @@ ANA = identity.bearer("cus-1", "customer")
 BEA = identity.bearer("cus-2", "customer")
 OPERATOR = identity.bearer("ops-1", "operator")
 DEALER = identity.bearer("dealer-1", "dealer")
+PLATFORM = identity.bearer("platform", "partner")
 CUSTOMER = {"name": "Ana Ruiz", "email": "ana@example.com", "language": "es", "tax_id": "12345678Z"}
 CONFIGURED = {"model": "caas-one", "options": ["seat-heating"], "dealership": "madrid-norte"}
 
@@ -303,8 +304,10 @@ async def test_an_invitation_works_once_and_in_time(
     tokens = [mail.text.split("/invitations#")[1].split()[0] for mail in mailer.sent if "/invitations#" in mail.text]
 
     async def accept(token: str) -> httpx.Response:
-        return await http.post("/invitations/acceptances", json={"token": token})
+        return await http.post("/invitations/acceptances", json={"token": token}, headers=PLATFORM)
 
+    assert (await http.post("/invitations/acceptances", json={"token": tokens[0]})).status_code == 401
+    assert (await http.post("/invitations/acceptances", json={"token": tokens[0]}, headers=ANA)).status_code == 403
     answers = await asyncio.gather(*[accept(tokens[0]) for _ in range(5)])
     assert sorted(answer.status_code for answer in answers) == [200, 410, 410, 410, 410]
     assert next(answer for answer in answers if answer.status_code == 200).json()["customer_id"] == "cus-1"

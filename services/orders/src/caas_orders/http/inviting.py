@@ -1,15 +1,21 @@
-"""Using an invitation to the platform: once, in time (RES-2). The link's token is the whole authentication."""
+"""Using an invitation to the platform: once, in time (RES-2).
+
+The platform asks, with a token of its own, for whoever came by the link; the link's token says for whom.
+"""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from caas_chassis.cause import Cause
+from caas_chassis.auth import Principal
 from caas_chassis.runtime import Runtime
+from caas_chassis.web import cause_of, requires
 from caas_orders.errors import InvitationInvalid
 from caas_orders.handlers.order_telling import hash_of
 from caas_orders.store import invitations
+
+_Platform = Annotated[Principal, Depends(requires("partner"))]
 
 
 class AcceptanceRequest(BaseModel):
@@ -25,9 +31,8 @@ def invitations_router(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["invitations"])
 
     @router.post("/invitations/acceptances")
-    async def accept_invitation(request: Request, body: AcceptanceRequest) -> dict[str, Any]:
-        cause = Cause.of_person("invitation", request.headers.get("traceparent"))
-        async with runtime.transaction(cause) as tx:
+    async def accept_invitation(request: Request, body: AcceptanceRequest, platform: _Platform) -> dict[str, Any]:
+        async with runtime.transaction(cause_of(request, platform)) as tx:
             invited = await invitations.use(hash_of(body.token), tx=tx)
         if invited is None:
             raise InvitationInvalid("ask us for a new link")
