@@ -1,8 +1,7 @@
 """What partners tell by webhook, applied in the transaction that stores it; the order of arrival does not matter."""
 
+from functools import partial
 from typing import assert_never
-
-from asyncpg import UniqueViolationError
 
 from caas_chassis.transaction import Tx
 from caas_contracts.operations import AlertKind
@@ -21,11 +20,9 @@ async def follow(webhook: StoredWebhook, told: Told | None, policy: SalesPolicy,
     """
     if not await partner_webhooks.insert(webhook, tx=tx):
         return
-    try:
-        async with tx.savepoint():
-            await _apply(told, policy, tx=tx)
-    except UniqueViolationError as error:
-        detail = f"webhook {webhook.id} contradicts another order ({error.constraint_name}): ask the {webhook.partner}"
+    contradicted = await partner_webhooks.unless_contradicted(partial(_apply, told, policy, tx=tx), tx=tx)
+    if contradicted:
+        detail = f"webhook {webhook.id} contradicts another order ({contradicted}): ask the {webhook.partner}"
         tx.alert(AlertKind.PARTNER_REFUSED, webhook.reference, detail)
 
 

@@ -1,7 +1,10 @@
 """Verified webhooks of partners by the partner's own name for them: each is applied once."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
+
+from asyncpg import UniqueViolationError
 
 from caas_chassis.transaction import Tx
 
@@ -28,3 +31,13 @@ async def insert(webhook: StoredWebhook, *, tx: Tx) -> bool:
         INSERT, webhook.partner, webhook.id, webhook.event_type, webhook.reference, webhook.body, tx.now
     )
     return tag.endswith(" 1")
+
+
+async def unless_contradicted(apply: Callable[[], Awaitable[None]], *, tx: Tx) -> str | None:
+    """Does as a webhook says; undoes it, and names what must be unique, when another order has that already."""
+    try:
+        async with tx.savepoint():
+            await apply()
+    except UniqueViolationError as error:
+        return error.constraint_name or "a unique value"
+    return None
