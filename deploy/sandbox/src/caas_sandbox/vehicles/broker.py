@@ -59,6 +59,11 @@ class KeepingHandler(BrokerProtocolHandler):
             if app_message.direction == OUTGOING and not confirmed and session is not None:
                 self.broker.deliver_again(session, app_message, self)
 
+    async def _retry_deliveries(self) -> None:
+        # What the last connection did not confirm is back with the broker and may already be on its way
+        # over this one; amqtt would send the same again.
+        return
+
 
 @dataclass(eq=False)
 class _Redelivery:
