@@ -104,6 +104,9 @@ class ChargePayment(Message):
     service_code: Code | None = None
     amount: Money
     payment_method: Token
+    customer_present: bool = Field(
+        default=True, description="false for later monthly bills under the customer's mandate (PAY-9)"
+    )
     requested_at: Instant
 
 
@@ -216,6 +219,18 @@ class PaymentConfirmed(PaymentEvent):
     TYPE: ClassVar[str] = "caas.payments.PaymentConfirmed.v1"
 
     gateway_transaction_id: Code
+
+
+class PaymentActionRequired(PaymentEvent):
+    """The bank wants to hear from the customer (PAY-9): the payment is PENDING until the link was used or expired.
+
+    The link works once. What comes of it is said by PaymentConfirmed, PaymentAuthorized or PaymentFailed.
+    """
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentActionRequired.v1"
+
+    action_url: Annotated[str, Field(max_length=500), NoCardData]
+    expires_at: Instant
 
 
 class OrphanSaleFound(PaymentEvent):
@@ -340,6 +355,7 @@ MESSAGES: tuple[type[Message], ...] = (
     PaymentInitiated,
     PaymentAuthorized,
     PaymentConfirmed,
+    PaymentActionRequired,
     OrphanSaleFound,
     PaymentFailed,
     PaymentAbandoned,
