@@ -1,5 +1,6 @@
 """Builds billing from its settings: the one place where its parts meet."""
 
+from typing import Final
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -18,6 +19,22 @@ from caas_chassis.web import create_app
 
 NAME = "billing"
 MIGRATIONS = "caas_billing.migrations"
+APPEND_ONLY: Final = (
+    "invoice",
+    "invoice_line",
+    "refund",
+    "credit_note",
+    "document",
+    "rate_plan",
+    "rate_tier",
+    "subscription",
+    "usage_event",
+    "uncharged_usage",
+    "usage_line",
+    "period_close",
+    "charge_attempt",
+    "charge_outcome",
+)
 
 
 def main() -> None:
@@ -52,7 +69,7 @@ def service_of(settings: BillingSettings, postman: Postman) -> Service:
     return Service(
         name=NAME,
         migrations=MIGRATIONS,
-        append_only=("invoice", "invoice_line", "refund", "credit_note", "document"),
+        append_only=APPEND_ONLY,
         handlers=HANDLERS,
         effects=effects(Typesetter(_issuer(settings), settings.typeset_concurrency), postman, at_once=at_once),
     )
