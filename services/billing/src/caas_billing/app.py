@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, Typesetter
 from caas_billing.handlers import HANDLERS, MAIL, TYPESET, effects
-from caas_billing.http import documents_router, operators_router
+from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents
 from caas_chassis.auth import TokenVerifier
@@ -32,11 +32,7 @@ def build(settings: BillingSettings) -> FastAPI:
 
 def app_of(runtime: Runtime, settings: BillingSettings, *, verifier: TokenVerifier | None = None) -> FastAPI:
     """The HTTP application of a runtime; tokens are verified as the settings say, unless by `verifier`."""
-    routers = [
-        documents_router(runtime, document_wait_s=settings.document_wait_s),
-        operators_router(runtime),
-    ]
-    return create_app(runtime, routers, verifier=verifier)
+    return create_app(runtime, routers(runtime, document_wait_s=settings.document_wait_s), verifier=verifier)
 
 
 def runtime_of(settings: BillingSettings) -> Runtime:
