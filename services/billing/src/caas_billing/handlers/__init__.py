@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.handlers.delivering import MAIL, document_key, effects, record_mailed, record_typeset
-from caas_billing.handlers.issuing import TYPESET
+from caas_billing.handlers.issuing import TYPESET, TYPESET_STORED
 from caas_billing.handlers.refunding import credit_refunds
 from caas_billing.handlers.services import bill_captures, bill_purchases
 from caas_billing.handlers.subscribing import cancel_subscriptions, keep_plans, start_subscriptions
@@ -59,6 +59,7 @@ __all__ = [
     "HANDLERS",
     "MAIL",
     "TYPESET",
+    "TYPESET_STORED",
     "bill_captures",
     "bill_purchases",
     "credit_refunds",
