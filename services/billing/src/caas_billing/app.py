@@ -1,5 +1,6 @@
 """Builds billing from its settings: the one place where its parts meet."""
 
+from typing import Final
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -7,7 +8,7 @@ from fastapi import FastAPI
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, Typesetter
 from caas_billing.handlers import HANDLERS, MAIL, TYPESET, effects
-from caas_billing.http import documents_router, operators_router
+from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents
 from caas_chassis.auth import TokenVerifier
@@ -18,6 +19,22 @@ from caas_chassis.web import create_app
 
 NAME = "billing"
 MIGRATIONS = "caas_billing.migrations"
+APPEND_ONLY: Final = (
+    "invoice",
+    "invoice_line",
+    "refund",
+    "credit_note",
+    "document",
+    "rate_plan",
+    "rate_tier",
+    "subscription",
+    "usage_event",
+    "uncharged_usage",
+    "usage_line",
+    "period_close",
+    "charge_attempt",
+    "charge_outcome",
+)
 
 
 def main() -> None:
@@ -32,11 +49,7 @@ def build(settings: BillingSettings) -> FastAPI:
 
 def app_of(runtime: Runtime, settings: BillingSettings, *, verifier: TokenVerifier | None = None) -> FastAPI:
     """The HTTP application of a runtime; tokens are verified as the settings say, unless by `verifier`."""
-    routers = [
-        documents_router(runtime, document_wait_s=settings.document_wait_s),
-        operators_router(runtime),
-    ]
-    return create_app(runtime, routers, verifier=verifier)
+    return create_app(runtime, routers(runtime, document_wait_s=settings.document_wait_s), verifier=verifier)
 
 
 def runtime_of(settings: BillingSettings) -> Runtime:
@@ -56,7 +69,7 @@ def service_of(settings: BillingSettings, postman: Postman) -> Service:
     return Service(
         name=NAME,
         migrations=MIGRATIONS,
-        append_only=("invoice", "invoice_line", "refund", "credit_note", "document"),
+        append_only=APPEND_ONLY,
         handlers=HANDLERS,
         effects=effects(Typesetter(_issuer(settings), settings.typeset_concurrency), postman, at_once=at_once),
     )

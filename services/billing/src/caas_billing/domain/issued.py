@@ -20,6 +20,7 @@ class Concept(StrEnum):
     RESERVATION = "reservation"
     VEHICLE = "vehicle"
     DEDUCTION = "deduction"
+    SUBSCRIPTION = "subscription"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 import typst
 from pydantic import BaseModel
@@ -35,6 +36,12 @@ class TypesetDocument(BaseModel):
     """The task: make the PDF of this document."""
 
     document: Document
+
+
+class TypesetStored(BaseModel):
+    """The task: make the PDF of this issued document from what is stored of it."""
+
+    document_id: UUID
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from caas_billing.handlers.delivering import MAIL, document_key, effects, record_mailed, record_typeset
-from caas_billing.handlers.issuing import TYPESET
+from caas_billing.handlers.issuing import TYPESET, TYPESET_STORED
 from caas_billing.handlers.refunding import credit_refunds
 from caas_billing.handlers.services import bill_captures, bill_purchases
 from caas_billing.handlers.vehicles import (
@@ -45,6 +45,7 @@ __all__ = [
     "HANDLERS",
     "MAIL",
     "TYPESET",
+    "TYPESET_STORED",
     "bill_captures",
     "bill_purchases",
     "credit_refunds",

@@ -18,6 +18,8 @@ from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 
 TYPESET: Final = "typeset"
+TYPESET_STORED: Final = "typeset-stored"
+"""Typesets an issued invoice from its rows, for those that are issued by the thousand: its task only names it."""
 
 type Causes = Mapping[UUID, Cause]
 """What made a document due, by the purchase or order that it is about."""

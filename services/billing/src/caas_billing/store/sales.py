@@ -57,11 +57,17 @@ WHERE billable_purchase.payment_id = refund.payment_id
 
 
 async def add_purchases(tx: Tx, placed: Sequence[PurchasePlaced]) -> list[Sale]:
-    """Store what was bought; returns the sales that this completes. Known purchases change nothing."""
-    new = {message.payment_id: message for message in placed}.values()
+    """Store what was bought; returns the sales that this completes. Known purchases change nothing.
+
+    A subscription is no sale: it has no payment, and its use is invoiced monthly (SUB-4).
+    """
+    new_by_payment = {message.payment_id: message for message in placed if message.payment_id is not None}
+    if not new_by_payment:
+        return []
+    new = new_by_payment.values()
     rows = await tx.fetch(
         ADD_PURCHASES,
-        [message.payment_id for message in new],
+        list(new_by_payment),
         [message.purchase_id for message in new],
         [message.customer_id for message in new],
         [message.customer_name for message in new],

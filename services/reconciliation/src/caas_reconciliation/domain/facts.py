@@ -74,12 +74,15 @@ class Fact:
     message_id: str
 
 
-def purchase_placed(message: PurchasePlaced, message_id: str) -> Fact:
-    """The VAT is kept because a sale that cannot be captured gets no invoice to say it (SVC-8)."""
+def purchase_placed(message: PurchasePlaced, payment_id: UUID, message_id: str) -> Fact:
+    """The VAT is kept because a sale that cannot be captured gets no invoice to say it (SVC-8).
+
+    A subscription has no payment and is no fact: its monthly invoices say what is owed (SUB-4).
+    """
     return Fact(
         kind=FactKind.PURCHASE_PLACED,
         fact_id=str(message.purchase_id),
-        payment_id=message.payment_id,
+        payment_id=payment_id,
         customer_id=message.customer_id,
         amount_minor=message.price.amount_minor,
         vat_minor=vat_included(message.price.amount_minor, message.vat_rate_bp),

@@ -29,8 +29,12 @@ from caas_reconciliation.store import facts as fact_store
 
 
 async def note_purchases(received: Sequence[Received[PurchasePlaced]], /, *, tx: Tx) -> None:
-    """The VAT of a purchase is needed when its capture fails after delivery (SVC-8)."""
-    placed = [facts.purchase_placed(one.message, one.cause.message_id) for one in received]
+    """The VAT of a purchase is needed when its capture fails after delivery (SVC-8); subscriptions have none."""
+    placed = [
+        facts.purchase_placed(one.message, payment_id, one.cause.message_id)
+        for one in received
+        if (payment_id := one.message.payment_id) is not None
+    ]
     await _record_with_unpaid_sales(placed, tx=tx)
 
 
@@ -115,6 +119,8 @@ async def _record(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
 
 
 async def _record_with_unpaid_sales(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
+    if not given:
+        return []
     payments = sorted({fact.payment_id for fact in given})
     await fact_store.lock_payments(payments, tx=tx)
     new = await _record(given, tx=tx)
