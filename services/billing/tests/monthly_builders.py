@@ -147,7 +147,8 @@ async def a_stored_invoice(tx: Tx, invoice: Invoice | None = None, *, paid: bool
 async def an_attempt(tx: Tx, invoice: Invoice, attempt: int, payment_id: UUID | None) -> None:
     """Store that a monthly invoice was charged, or could not be for want of a payment method."""
     await tx.execute(
-        "INSERT INTO charge_attempt (invoice_id, attempt, payment_id, asked_at) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO charge_attempt (invoice_id, attempt, payment_id, payment_method, asked_at)"
+        " VALUES ($1, $2, $3, CASE WHEN $3::uuid IS NOT NULL THEN 'pm_ok' END, $4)",
         invoice.invoice_id,
         attempt,
         payment_id,
