@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from caas_billing.domain.period import Period
-from caas_billing.domain.rating import Plan, Tier
+from caas_billing.domain.rate_plan import PlanVersion, Tier
 from caas_billing.store.shards import shard_of
 from caas_chassis.cause import Cause
 from caas_chassis.testing.harness import Harness
@@ -23,7 +23,7 @@ OCTOBER = Period(2026, 10)
 NOVEMBER = Period(2026, 11)
 
 
-def a_plan(kind: RatePlanKind = RatePlanKind.PER_USE, rate: str | None = "3.5", **changes: Any) -> Plan:
+def a_plan(kind: RatePlanKind = RatePlanKind.PER_USE, rate: str | None = "3.5", **changes: Any) -> PlanVersion:
     """A plan of 3.5 cents a minute, in force for long."""
     values: dict[str, Any] = {
         "plan_code": "plan-1",
@@ -32,9 +32,10 @@ def a_plan(kind: RatePlanKind = RatePlanKind.PER_USE, rate: str | None = "3.5", 
         "unit": None if kind is RatePlanKind.FLAT_MONTHLY else "minute",
         "rate": None if kind is RatePlanKind.TIERED or rate is None else Decimal(rate),
         "tiers": (),
-        "effective_from": Period(2020, 1),
+        "currency": "EUR",
+        "effective_from": date(2020, 1, 1),
     }
-    return Plan(**values | changes)
+    return PlanVersion(**values | changes)
 
 
 def tiers(*steps: tuple[str | None, str]) -> tuple[Tier, ...]:
@@ -70,7 +71,7 @@ def a_subscription(*uses: tuple[str, str], **changes: Any) -> Subscription:
     return Subscription(**{"uses": found, **changes})
 
 
-async def add_plans(connection: asyncpg.Connection, *plans: Plan) -> None:
+async def add_plans(connection: asyncpg.Connection, *plans: PlanVersion) -> None:
     """Store plan versions as RatePlanPublished would."""
     for plan in plans:
         await connection.execute(
@@ -80,7 +81,7 @@ async def add_plans(connection: asyncpg.Connection, *plans: Plan) -> None:
             plan.kind.value,
             plan.unit,
             plan.rate,
-            plan.effective_from.first_day,
+            plan.effective_from,
         )
         rows = [
             (plan.plan_code, plan.version, number, tier.above, tier.up_to, tier.rate)
@@ -127,10 +128,10 @@ def _noon(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 
-async def stored(billing: Harness, *things: Plan | Subscription) -> None:
+async def stored(billing: Harness, *things: PlanVersion | Subscription) -> None:
     """Put plans and subscriptions into billing's database."""
     async with billing.owner() as connection:
-        await add_plans(connection, *(one for one in things if isinstance(one, Plan)))
+        await add_plans(connection, *(one for one in things if isinstance(one, PlanVersion)))
         await add_subscriptions(connection, *(one for one in things if isinstance(one, Subscription)))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from caas_billing.domain.period import Period, Service
-from caas_billing.domain.rating import Line, Plan, Use, rate_period
+from caas_billing.domain.rate_plan import PlanVersion
+from caas_billing.domain.rating import Line, Use, rate_period
 from caas_billing.domain.vat import split_total
 from caas_billing.store import closing
 from caas_billing.store.closing import Chunk
@@ -64,18 +65,18 @@ async def rows(billing: Harness, sql: str, *arguments: object) -> list[dict[str,
         return [dict(row) for row in await tx.fetch(sql, *arguments)]
 
 
-def a_random_plan(chance: random.Random, code: str, version: int, effective_from: Period) -> Plan:
+def a_random_plan(chance: random.Random, code: str, version: int, effective_from: Period) -> PlanVersion:
     kind = chance.choice(list(RatePlanKind))
     # Rates and quantities that meet halves of a cent often.
     rate = chance.choice(["0", "0.5", "3.5", "0.000001", "1499", "99.995", "7.25", "33.333333"])
     steps: list[tuple[str | None, str]] = [("1.5", "0.5"), ("10", "0.333333"), (None, chance.choice(["0", "0.1"]))]
     return a_plan(
-        kind, rate, plan_code=code, version=version, effective_from=effective_from,
+        kind, rate, plan_code=code, version=version, effective_from=effective_from.first_day,
         tiers=tiers(*steps) if kind is RatePlanKind.TIERED else (),
     )  # fmt: skip
 
 
-def a_random_subscription(chance: random.Random, plans: Sequence[Plan]) -> Subscription:
+def a_random_subscription(chance: random.Random, plans: Sequence[PlanVersion]) -> Subscription:
     plan = chance.choice(plans)
     started_at = datetime(2026, 7, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(60 * 24 * 120))
     ended_at = None
@@ -94,7 +95,7 @@ def a_random_subscription(chance: random.Random, plans: Sequence[Plan]) -> Subsc
     )  # fmt: skip
 
 
-def expected_lines(one: Subscription, versions: Sequence[Plan]) -> list[Line]:
+def expected_lines(one: Subscription, versions: Sequence[PlanVersion]) -> list[Line]:
     assert one.next_period is not None
     return rate_period(
         [plan for plan in versions if plan.plan_code == one.plan_code],

@@ -9,8 +9,8 @@ from math import floor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caas_billing.domain.period import Period
-from caas_billing.domain.rating import Line, Plan, Tier, Use, rate_period
+from caas_billing.domain.rate_plan import PlanVersion, Tier
+from caas_billing.domain.rating import Line, Use, rate_period
 from caas_contracts.subscriptions import RatePlanKind
 from services.billing.tests.cycle_builders import NOVEMBER, OCTOBER, a_plan, tiers
 
@@ -30,7 +30,7 @@ def minor(lines: Sequence[Line]) -> list[int]:
     return [line.total_minor for line in lines]
 
 
-def october(plan: Plan, uses: Sequence[Use] = (), days_run: int = 31, before: Sequence[Use] = ()) -> list[Line]:
+def october(plan: PlanVersion, uses: Sequence[Use] = (), days_run: int = 31, before: Sequence[Use] = ()) -> list[Line]:
     return rate_period([plan], plan.version, OCTOBER, days_run, uses, before)
 
 
@@ -67,14 +67,14 @@ def priced_millionth_by_millionth(steps: Sequence[Tier], quantity: Decimal) -> d
 
 
 @st.composite
-def tiered_plans(draw: st.DrawFn) -> Plan:
+def tiered_plans(draw: st.DrawFn) -> PlanVersion:
     ends = sorted(set(draw(st.lists(st.one_of(st.just(Decimal("0.5")), quantities.filter(bool)), max_size=4))))
     steps = [(str(end), str(draw(rates))) for end in ends]
     return a_plan(RatePlanKind.TIERED, tiers=tiers(*steps, (None, str(draw(rates)))))
 
 
 @given(tiered_plans(), uses_of_october)
-def test_tiers_are_graduated_and_have_a_line_each(plan: Plan, uses: list[Use]) -> None:
+def test_tiers_are_graduated_and_have_a_line_each(plan: PlanVersion, uses: list[Use]) -> None:
     quantity = sum((use.quantity for use in uses), Decimal(0))
     expected = priced_millionth_by_millionth(plan.tiers, quantity)
     lines = october(plan, uses)
@@ -83,7 +83,7 @@ def test_tiers_are_graduated_and_have_a_line_each(plan: Plan, uses: list[Use]) -
 
 
 @given(tiered_plans(), uses_of_october, uses_of_october)
-def test_late_use_continues_the_steps_of_its_month(plan: Plan, in_time: list[Use], late: list[Use]) -> None:
+def test_late_use_continues_the_steps_of_its_month(plan: PlanVersion, in_time: list[Use], late: list[Use]) -> None:
     """Reckoned together or one after the other: every step holds the same quantity."""
     together = october(plan, [*in_time, *late])
     later = rate_period([plan], 1, NOVEMBER, 30, late, in_time)
@@ -117,14 +117,14 @@ def test_late_use_has_lines_of_its_own_after_those_of_the_month() -> None:  # SU
 
 
 def test_a_new_price_touches_no_month_before_it() -> None:
-    old, new = a_plan(rate="1"), a_plan(rate="2", version=2, effective_from=NOVEMBER)
+    old, new = a_plan(rate="1"), a_plan(rate="2", version=2, effective_from=NOVEMBER.first_day)
     uses = [Use(date(2026, 11, 2), Decimal(10)), Use(date(2026, 10, 31), Decimal(10))]
     assert minor(rate_period([old, new], 1, OCTOBER, 31, uses[1:])) == [10]
     assert minor(rate_period([old, new], 1, NOVEMBER, 30, uses)) == [20, 10]
 
 
 def test_no_version_older_than_the_agreed_one_is_used() -> None:
-    agreed = a_plan(rate="5", version=2, effective_from=NOVEMBER)
+    agreed = a_plan(rate="5", version=2, effective_from=NOVEMBER.first_day)
     assert minor(rate_period([a_plan(rate="1"), agreed], 2, OCTOBER, 31, [Use(date(2026, 10, 30), Decimal(1))])) == [5]
 
 
@@ -148,5 +148,5 @@ def test_the_order_of_use_does_not_matter(uses: list[Use], order: Sequence[int])
 
 
 def test_a_period_before_the_first_version_is_rated_by_the_agreed_one() -> None:
-    plan = a_plan(effective_from=Period(2027, 1))
+    plan = a_plan(effective_from=date(2027, 1, 1))
     assert minor(october(plan, [Use(date(2026, 10, 1), Decimal(2))])) == [7]

@@ -7,52 +7,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from caas_billing.domain.period import Period
+from caas_billing.domain.rate_plan import PlanVersion, Tier
 from caas_contracts.subscriptions import RatePlanKind
 
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """One step of a tiered plan: the quantity above `above` and up to `up_to` costs `rate` per unit."""
-
-    above: Decimal
-    up_to: Decimal | None
-    rate: Decimal
-
-    def part_of(self, start: Decimal, end: Decimal) -> Decimal:
-        """How much of the quantity from `start` to `end` lies inside this step."""
-        top = end if self.up_to is None else min(end, self.up_to)
-        return max(Decimal(0), top - max(start, self.above))
-
-    def begins_with(self, quantity: Decimal) -> bool:
-        """Whether what follows this quantity is priced by this step."""
-        return self.above <= quantity and (self.up_to is None or quantity < self.up_to)
+_LEAST: Final = Decimal("0.000001")
+"""The least quantity that a message can carry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One version of a rate plan; rates are minor units per unit, day or month, VAT included."""
-
-    plan_code: str
-    version: int
-    kind: RatePlanKind
-    unit: str | None
-    rate: Decimal | None
-    tiers: tuple[Tier, ...]
-    effective_from: Period
-
-    @property
-    def only_rate(self) -> Decimal:
-        """The rate of a plan without tiers. Raises ValueError for a tiered one."""
-        if self.rate is None:
-            raise ValueError(f"plan {self.plan_code} version {self.version} has tiers instead of a rate")
-        return self.rate
-
-
-def version_in_force(versions: Iterable[Plan], agreed: int, period: Period) -> Plan:
+def version_in_force(versions: Iterable[PlanVersion], agreed: int, period: Period) -> PlanVersion:
     """The newest version in force at the period's first instant, but none older than the agreed one (SUB-3)."""
-    known = [plan for plan in versions if plan.version == agreed or plan.effective_from <= period]
+    known = [plan for plan in versions if plan.version == agreed or plan.effective_from <= period.first_day]
     return max(known, key=lambda plan: plan.version)
 
 
@@ -71,7 +38,7 @@ class Line:
     `usage_events` is how many uses its quantity is taken from; the steps of a tiered plan share theirs.
     """
 
-    plan: Plan
+    plan: PlanVersion
     used_in: Period
     quantity: Decimal
     rate: Decimal
@@ -83,7 +50,7 @@ class Line:
 
 
 def rate_period(
-    versions: Iterable[Plan],
+    versions: Iterable[PlanVersion],
     agreed: int,
     period: Period,
     days_run: int,
@@ -129,13 +96,13 @@ def _by_month(uses: Iterable[Use]) -> dict[Period, list[Use]]:
     return found
 
 
-def _flat(plan: Plan, period: Period, days_run: int, events: int) -> Line:
-    dividend, divisor = plan.only_rate.as_integer_ratio()
+def _flat(plan: PlanVersion, period: Period, days_run: int, events: int) -> Line:
+    dividend, divisor = _rate(plan).as_integer_ratio()
     return Line(
         plan=plan,
         used_in=period,
         quantity=Decimal(1),
-        rate=plan.only_rate,
+        rate=_rate(plan),
         usage_events=events,
         total_minor=divided_half_up(dividend * days_run, divisor * period.days),
         days=days_run,
@@ -143,7 +110,7 @@ def _flat(plan: Plan, period: Period, days_run: int, events: int) -> Line:
     )
 
 
-def _used(plan: Plan, used_in: Period, uses: list[Use], earlier: list[Use]) -> Iterator[Line]:
+def _used(plan: PlanVersion, used_in: Period, uses: list[Use], earlier: list[Use]) -> Iterator[Line]:
     if plan.kind is RatePlanKind.TIERED:
         yield from _tiered(plan, used_in, uses, sum((use.quantity for use in earlier), Decimal(0)))
         return
@@ -156,19 +123,19 @@ def _used(plan: Plan, used_in: Period, uses: list[Use], earlier: list[Use]) -> I
         plan=plan,
         used_in=used_in,
         quantity=quantity,
-        rate=plan.only_rate,
+        rate=_rate(plan),
         usage_events=len(uses),
-        total_minor=divided_half_up(*exact_product(quantity, plan.only_rate)),
+        total_minor=divided_half_up(*exact_product(quantity, _rate(plan))),
         days=days,
     )
 
 
-def _tiered(plan: Plan, used_in: Period, uses: list[Use], before: Decimal) -> Iterator[Line]:
+def _tiered(plan: PlanVersion, used_in: Period, uses: list[Use], before: Decimal) -> Iterator[Line]:
     """A line for each step that the quantity reaches; use of no quantity shows in the step that it stands in."""
     quantity = sum((use.quantity for use in uses), Decimal(0))
     for number, tier in enumerate(plan.tiers, start=1):
-        part = tier.part_of(before, before + quantity)
-        if part or (not quantity and tier.begins_with(before)):
+        part = _inside(tier, before, before + quantity)
+        if part or (not quantity and _inside(tier, before, before + _LEAST)):
             yield Line(
                 plan=plan,
                 used_in=used_in,
@@ -178,3 +145,15 @@ def _tiered(plan: Plan, used_in: Period, uses: list[Use], before: Decimal) -> It
                 total_minor=divided_half_up(*exact_product(part, tier.rate)),
                 tier=number,
             )
+
+
+def _inside(tier: Tier, start: Decimal, end: Decimal) -> Decimal:
+    """How much of the quantity from `start` to `end` this step prices."""
+    top = end if tier.up_to is None else min(end, tier.up_to)
+    return max(Decimal(0), top - max(start, tier.above))
+
+
+def _rate(plan: PlanVersion) -> Decimal:
+    if plan.rate is None:
+        raise ValueError(f"plan {plan.plan_code} version {plan.version} has tiers instead of a rate")
+    return plan.rate

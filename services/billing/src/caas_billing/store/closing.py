@@ -12,7 +12,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from caas_billing.domain.period import Period
-from caas_billing.store import monthly, rating, shards
+from caas_billing.store import shards
+from caas_billing.store.monthly_sql import issuing, rating
 from caas_chassis.mass import publishing
 from caas_chassis.transaction import Tx
 
@@ -38,7 +39,7 @@ ORDER BY subscription_id FOR UPDATE
 """
 
 CLOSE: Final = publishing(
-    f"{monthly.DUE_PERIODS}{rating.RATED}{monthly.NUMBERS}{monthly.ROWS}{monthly.MESSAGES}", monthly.RESULT
+    f"{issuing.DUE_PERIODS}{rating.RATED}{issuing.NUMBERS}{issuing.ROWS}{issuing.MESSAGES}", issuing.RESULT
 )
 
 
@@ -61,10 +62,15 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """How many periods were closed, how many invoices that made (SUB-5), and whose bill no message can carry."""
+    """How many periods were closed, and how many invoices that made (SUB-5).
+
+    `not_charged` are invoices that wait for another payment method, `too_large` subscriptions whose bill no message
+    can carry.
+    """
 
     periods: int
     invoices: int
+    not_charged: tuple[UUID, ...] = ()
     too_large: tuple[UUID, ...] = ()
 
 
@@ -99,6 +105,7 @@ async def close_chunk(tx: Tx, chunk: Chunk) -> Closed | None:
         tx.cause.actor,
         chunk.next_attempt_at,
         through,
-        effects=monthly.EFFECTS,
+        effects=issuing.EFFECTS,
     )
-    return Closed(result["closed"], result["invoices"], tuple(result["too_large"] or ()))
+    not_charged, too_large = tuple(result["not_charged"] or ()), tuple(result["too_large"] or ())
+    return Closed(result["closed"], result["invoices"], not_charged, too_large)

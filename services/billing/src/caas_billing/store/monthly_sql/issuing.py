@@ -78,14 +78,17 @@ ROWS: Final = """
     FROM closing c LEFT JOIN fresh f USING (subscription_id, period)
 ), new_receivable AS (
     INSERT INTO receivable (invoice_id, subscription_id, period, amount_minor, currency, due_on, status, attempts,
-        next_attempt_at, changed_at)
+        failures, first_failed_at, next_attempt_at, changed_at)
     SELECT invoice_id, subscription_id, period, total_minor, currency, (issued_at AT TIME ZONE $1)::date,
         CASE WHEN method_refused THEN 'retry' ELSE 'processing' END, 1,
+        CASE WHEN method_refused THEN 1 ELSE 0 END, CASE WHEN method_refused THEN $4::timestamptz END,
         CASE WHEN method_refused THEN $6::timestamptz END, $4
     FROM issued
 ), new_charge_attempt AS (
-    INSERT INTO charge_attempt (invoice_id, attempt, payment_id, asked_at)
-    SELECT invoice_id, 1, CASE WHEN NOT method_refused THEN payment_id END, $4 FROM issued
+    INSERT INTO charge_attempt (invoice_id, attempt, payment_id, payment_method, asked_at)
+    SELECT invoice_id, 1, CASE WHEN NOT method_refused THEN payment_id END,
+        CASE WHEN NOT method_refused THEN payment_method END, $4
+    FROM issued
 ), new_charge_outcome AS (
     INSERT INTO charge_outcome (invoice_id, attempt, outcome, reason, known_at)
     SELECT invoice_id, 1, 'not_asked', 'payment_method_refused', $4 FROM issued WHERE method_refused
@@ -144,5 +147,6 @@ MESSAGES: Final = """
 
 RESULT: Final = """
 SELECT (SELECT count(*) FROM closing) AS closed, (SELECT count(*) FROM fresh) AS invoices,
+    (SELECT array_agg(invoice_id) FROM issued WHERE method_refused) AS not_charged,
     (SELECT array_agg(subscription_id ORDER BY subscription_id) FROM bill WHERE total > 1000000000000) AS too_large
 """
