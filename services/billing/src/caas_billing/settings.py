@@ -43,6 +43,11 @@ class BillingSettings(ServiceSettings):
     document_wait_s: float = Field(default=5.0, ge=0, le=30, description="how long a download waits for its PDF")
 
     billing_time_zone: str = "Europe/Madrid"
+    # Cars out of reach overnight report in the morning: that much less of their use is late.
+    billing_grace_hours: Annotated[
+        int, Field(ge=0, le=24 * 20, description="how long after a month's end it is closed by itself")
+    ] = 6
+    billing_workers: Annotated[int, Field(ge=1, le=8, description="connections that close periods at once")] = 2
     dunning_retry_days: Annotated[
         tuple[Annotated[int, Field(ge=1, le=60)], ...],
         Field(max_length=10, description="days after the first failed charge of an invoice on which it is retried"),
