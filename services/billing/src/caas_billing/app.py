@@ -11,6 +11,7 @@ from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, Typesetter
 from caas_billing.handlers import MAIL, TYPESET, effects, handlers
+from caas_billing.handlers.dunning import timers
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents
@@ -70,12 +71,14 @@ def runtime_of(settings: BillingSettings) -> Runtime:
 
 def service_of(settings: BillingSettings, postman: Postman) -> Service:
     """What billing is made of."""
+    policy = billing_policy(settings)
     at_once = {TYPESET: settings.typeset_concurrency, MAIL: settings.mail_concurrency}
     return Service(
         name=NAME,
         migrations=MIGRATIONS,
         append_only=APPEND_ONLY,
-        handlers=handlers(billing_policy(settings)),
+        handlers=handlers(policy),
+        timers=timers(policy),
         effects=effects(Typesetter(_issuer(settings), settings.typeset_concurrency), postman, at_once=at_once),
     )
 
