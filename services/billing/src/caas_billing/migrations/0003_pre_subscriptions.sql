@@ -116,9 +116,11 @@ CREATE TABLE usage_line (
     unit text,
     quantity numeric(18, 6) NOT NULL CHECK (quantity >= 0),
     rate numeric(18, 6) NOT NULL CHECK (rate >= 0),
-    -- Days with use (per_day_used), or days of the month that the subscription ran (flat_monthly), and all of its days.
-    days integer CHECK (days > 0),
+    -- Days with use that were not billed before (per_day_used), or days of the month that the subscription ran
+    -- (flat_monthly), and all of its days.
+    days integer CHECK (days >= 0),
     days_in_month integer CHECK (days_in_month BETWEEN 28 AND 31),
+    -- The uses that the line is reckoned from; the steps of one tiered month share theirs.
     usage_events bigint NOT NULL CHECK (usage_events >= 0),
     -- quantity x rate, rounded once (SUB-3), VAT included.
     total_minor bigint NOT NULL CHECK (total_minor >= 0),
