@@ -30,7 +30,8 @@ WITH numbered AS (
     ON CONFLICT (series, year) DO UPDATE SET last_position = s.last_position + 1 RETURNING last_position
 )
 INSERT INTO invoice SELECT $1, 'M', 2026, last_position, 'M-2026-' || lpad(last_position::text, 6, '0'),
-    'subscription', $2, $3, $4, 'María Núñez', 'maria@example.org', '12345678Z', 'es', 'EUR', $5, 0, $5, $6, $6 FROM numbered
+    'subscription', $2, $3, $4, 'María Núñez', 'maria@example.org', '12345678Z', 'es', 'EUR', $5, 0, $5, $6, $6
+FROM numbered
 """
 RECEIVABLE = """
 INSERT INTO receivable (invoice_id, subscription_id, period, amount_minor, currency, due_on, status, attempts,
