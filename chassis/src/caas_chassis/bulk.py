@@ -132,8 +132,7 @@ class BulkWork:
         refused: list[Parking] = []
         for kind, load in loads.items():
             reasons = await self._handlers[kind](load.messages, tx=tx)
-            for index in sorted(reasons):
-                refused.append(_parking(self._reader.decode(load.records[index]), reasons[index]))
+            refused += [_parking(self._reader.decode(load.records[index]), reasons[index]) for index in sorted(reasons)]
         return refused
 
     async def claim_alike(self, first: Record, *, tx: Tx) -> list[tuple[Record, Message]]:

@@ -44,7 +44,7 @@ class Consumer:
         self, service: str, topics: Sequence[str], settings: ServiceSettings, bulk_topics: Sequence[str] = ()
     ) -> None:
         self._service = service
-        self._topics = topics
+        self._topics = [topic for topic in topics if topic not in bulk_topics]
         self._bulk_topics = bulk_topics
         self._settings = settings
         self._processor: Processor | None = None

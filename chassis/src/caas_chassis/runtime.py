@@ -59,10 +59,9 @@ class Runtime:
         self.relay = Relay(service.name, self.database, sender)
         self.changes = Changes(self.database)
         topics = [topic.name for topic in service.reads]
-        bulk_topics = [topic.name for topic in service.reads_in_bulk]
-        self.consumer = Consumer(service.name, topics, settings, bulk_topics)
+        self.consumer = Consumer(service.name, topics, settings, [topic.name for topic in service.reads_in_bulk])
         self.consumer.use(self.processor)
-        watch = LogWatch(service.name, topics + bulk_topics, settings.kafka_bootstrap_servers, self.transaction)
+        watch = LogWatch(service.name, topics, settings.kafka_bootstrap_servers, self.transaction)
         own = [build(self.transaction) for build in service.loops]
         self._loops: list[Loop] = [
             self.relay, *self.effects.values(), self.timers, self.changes, _Retrier(self.processor),

@@ -1,6 +1,6 @@
 """What a service is made of, said once; the runtime brings it to life."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,14 +35,12 @@ class Service:
 
     @property
     def reads(self) -> tuple[Topic, ...]:
-        """The topics of this service's consumer group, in name order."""
-        return _sorted({message.TOPIC for message in self.handlers} | {COMMAND_TOPICS[self.name]})
+        """All topics that this service reads, in name order."""
+        topics = {message.TOPIC for message in (*self.handlers, *self.bulk)} | {COMMAND_TOPICS[self.name]}
+        return tuple(sorted(topics, key=lambda topic: topic.name))
 
     @property
     def reads_in_bulk(self) -> tuple[Topic, ...]:
-        """The topics of its consumer group for bulk types, in name order."""
-        return _sorted({message.TOPIC for message in self.bulk})
-
-
-def _sorted(topics: Set[Topic]) -> tuple[Topic, ...]:
-    return tuple(sorted(topics, key=lambda topic: topic.name))
+        """Those among them that are read by the group for bulk types, in name order."""
+        bulk = {message.TOPIC for message in self.bulk}
+        return tuple(topic for topic in self.reads if topic in bulk)

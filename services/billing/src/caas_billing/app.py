@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, Typesetter
-from caas_billing.handlers import HANDLERS, MAIL, TYPESET, effects
+from caas_billing.handlers import HANDLERS, MAIL, TYPESET, bulk_handlers, effects
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents
@@ -71,6 +71,7 @@ def service_of(settings: BillingSettings, postman: Postman) -> Service:
         migrations=MIGRATIONS,
         append_only=APPEND_ONLY,
         handlers=HANDLERS,
+        bulk=bulk_handlers(settings.billing_time_zone),
         effects=effects(Typesetter(_issuer(settings), settings.typeset_concurrency), postman, at_once=at_once),
     )
 

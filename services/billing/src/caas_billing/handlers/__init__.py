@@ -11,6 +11,7 @@ from caas_billing.handlers.delivering import MAIL, document_key, effects, record
 from caas_billing.handlers.issuing import TYPESET, TYPESET_STORED
 from caas_billing.handlers.refunding import credit_refunds
 from caas_billing.handlers.services import bill_captures, bill_purchases
+from caas_billing.handlers.usage import bulk_handlers
 from caas_billing.handlers.vehicles import (
     bill_confirmed_payments,
     bill_final_payments,
@@ -48,6 +49,7 @@ __all__ = [
     "TYPESET_STORED",
     "bill_captures",
     "bill_purchases",
+    "bulk_handlers",
     "credit_refunds",
     "document_key",
     "effects",
