@@ -270,9 +270,7 @@ async def test_the_same_quantity_and_instant_written_otherwise_is_no_conflict(bi
     assert not await billing.parked()
 
 
-async def test_use_by_vehicle_and_service_belongs_to_the_subscription_that_ran_then(
-    billing: Harness, log: Log
-) -> None:
+async def test_use_by_vehicle_and_service_belongs_to_the_subscription_that_ran_then(billing: Harness, log: Log) -> None:
     change = datetime(2026, 10, 10, tzinfo=UTC)
     first = await a_subscription(billing, ended_at=change)
     second = await a_subscription(billing, started_at=change + timedelta(days=2))

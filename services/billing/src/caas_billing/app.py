@@ -1,13 +1,16 @@
 """Builds billing from its settings: the one place where its parts meet."""
 
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 
+from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, Typesetter
-from caas_billing.handlers import HANDLERS, MAIL, TYPESET, bulk_handlers, effects
+from caas_billing.handlers import MAIL, TYPESET, bulk_handlers, effects, handlers
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents
@@ -28,12 +31,14 @@ APPEND_ONLY: Final = (
     "rate_plan",
     "rate_tier",
     "subscription",
+    "subscription_cancellation",
     "usage_event",
     "uncharged_usage",
     "usage_line",
     "period_close",
     "charge_attempt",
     "charge_outcome",
+    "charge_action",
 )
 
 
@@ -70,9 +75,21 @@ def service_of(settings: BillingSettings, postman: Postman) -> Service:
         name=NAME,
         migrations=MIGRATIONS,
         append_only=APPEND_ONLY,
-        handlers=HANDLERS,
+        handlers=handlers(billing_policy(settings)),
         bulk=bulk_handlers(settings.billing_time_zone),
         effects=effects(Typesetter(_issuer(settings), settings.typeset_concurrency), postman, at_once=at_once),
+    )
+
+
+def billing_policy(settings: BillingSettings) -> BillingPolicy:
+    """The policy of billing monthly that the settings make."""
+    return BillingPolicy(
+        time_zone=ZoneInfo(settings.billing_time_zone),
+        retry_days=tuple(settings.dunning_retry_days),
+        charge_hour=settings.dunning_charge_hour,
+        business_days_only=settings.dunning_business_days_only,
+        holidays=frozenset(settings.dunning_holidays),
+        technical_retry=timedelta(hours=settings.dunning_technical_retry_hours),
     )
 
 

@@ -112,3 +112,25 @@ class PaymentNotAsAgreed(Refused):
             f"vehicle order {order_id} was not paid as agreed (FIN-1): compare its payments with the order, "
             "correct them, then replay this message",
         )
+
+
+class RatePlanRedefined(Refused):
+    """A version of a rate plan that is known with other terms: a version never changes (SUB-3)."""
+
+    def __init__(self, plan_code: str, version: int) -> None:
+        super().__init__(
+            "rate_plan_redefined",
+            f"version {version} of rate plan {plan_code} is known with other terms: publish the change as a new "
+            "version, then discard this message",
+        )
+
+
+class RatePlanMalformed(Refused):
+    """A version of a rate plan that does not price everything exactly once."""
+
+    def __init__(self, plan_code: str, version: int, problem: str) -> None:
+        super().__init__(
+            "rate_plan_malformed",
+            f"version {version} of rate plan {plan_code} cannot be billed: {problem}; publish a correct version, "
+            "then discard this message",
+        )
