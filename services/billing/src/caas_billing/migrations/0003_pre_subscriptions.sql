@@ -233,6 +233,28 @@ CREATE TABLE service_end (
 );
 COMMENT ON TABLE service_end IS 'Deactivations that non-payment asked for (SUB-6, OTA-4), followed until the car has done them.';
 
+CREATE OR REPLACE VIEW whole_invoice AS
+SELECT i.*, l.code, l.name, l.vehicle_id, l.purchase_kind, l.duration_days, l.options, l.dealership, l.plates, l.vat_rate_bp,
+    d.invoice_id AS deducted_id, d.number AS deducted_number, d.issued_at AS deducted_issued_at,
+    d.base_minor AS deducted_base, d.vat_minor AS deducted_vat,
+    r.period, r.due_on, a.payment_id IS NOT NULL AS is_charged
+FROM invoice i
+JOIN invoice_line l ON l.invoice_id = i.invoice_id AND l.line = 1
+LEFT JOIN invoice_line dl ON dl.invoice_id = i.invoice_id AND dl.line = 2 AND dl.concept = 'deduction'
+LEFT JOIN invoice d ON d.invoice_id = dl.deducted_invoice_id
+LEFT JOIN receivable r ON r.invoice_id = i.invoice_id
+LEFT JOIN charge_attempt a ON a.invoice_id = i.invoice_id AND a.attempt = 1;
+COMMENT ON VIEW whole_invoice IS
+    'An invoice with what it sold, the reservation that it deducts, the month that it bills and whether that was charged at once, in one row.';
+
+CREATE VIEW invoice_payment AS
+SELECT payment_id, invoice_id FROM invoice WHERE kind <> 'subscription'
+UNION ALL
+SELECT a.payment_id, a.invoice_id FROM charge_attempt a JOIN charge_outcome o USING (invoice_id, attempt)
+WHERE o.outcome = 'paid';
+COMMENT ON VIEW invoice_payment IS
+    'Which payment paid which invoice: of a monthly one the attempt that succeeded (PAY-3). Refunds of it are credited.';
+
 DO $$
 DECLARE
     protected text;
