@@ -12,7 +12,7 @@ from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.domain.document import Document
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, StoredTypesetter, Typesetter
-from caas_billing.handlers import MAIL, TYPESET, effects, handlers
+from caas_billing.handlers import MAIL, TYPESET, bulk_handlers, effects, handlers
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents, monthly_invoices
@@ -86,6 +86,7 @@ def service_of(
         migrations=MIGRATIONS,
         append_only=APPEND_ONLY,
         handlers=handlers(billing_policy(settings)),
+        bulk=bulk_handlers(settings.billing_time_zone),
         effects=effects(typesetter, StoredTypesetter(typesetter, read_monthly), postman, at_once=at_once),
     )
 
