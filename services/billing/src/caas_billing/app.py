@@ -12,7 +12,7 @@ from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.domain.document import Document
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, StoredTypesetter, Typesetter
-from caas_billing.handlers import MAIL, TYPESET, effects, handlers
+from caas_billing.handlers import MAIL, TYPESET, bulk_handlers, effects, handlers
 from caas_billing.handlers.dunning import timers
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
@@ -87,6 +87,7 @@ def service_of(
         migrations=MIGRATIONS,
         append_only=APPEND_ONLY,
         handlers=handlers(policy),
+        bulk=bulk_handlers(settings.billing_time_zone),
         timers=timers(policy),
         effects=effects(typesetter, StoredTypesetter(typesetter, read_monthly), postman, at_once=at_once),
     )

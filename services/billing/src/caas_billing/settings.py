@@ -42,7 +42,9 @@ class BillingSettings(ServiceSettings):
     mail_concurrency: int = Field(default=4, ge=1, le=64)
     document_wait_s: float = Field(default=5.0, ge=0, le=30, description="how long a download waits for its PDF")
 
-    billing_time_zone: str = "Europe/Madrid"
+    billing_time_zone: Annotated[str, Field(description="whose calendar months are billing periods (SUB-3)")] = (
+        "Europe/Madrid"
+    )
     dunning_retry_days: Annotated[
         tuple[Annotated[int, Field(ge=1, le=60)], ...],
         Field(

@@ -15,6 +15,7 @@ from caas_billing.handlers.issuing import TYPESET, TYPESET_STORED
 from caas_billing.handlers.refunding import credit_refunds
 from caas_billing.handlers.services import bill_captures, bill_purchases
 from caas_billing.handlers.subscribing import cancel_subscriptions, keep_plans, start_subscriptions
+from caas_billing.handlers.usage import bulk_handlers
 from caas_billing.handlers.vehicles import (
     bill_confirmed_payments,
     bill_final_payments,
@@ -84,6 +85,7 @@ __all__ = [
     "TYPESET_STORED",
     "bill_captures",
     "bill_purchases",
+    "bulk_handlers",
     "credit_refunds",
     "document_key",
     "effects",
