@@ -85,6 +85,62 @@ class DocumentNotReady(Problem):
     title: ClassVar[str] = "The PDF is not ready yet"
 
 
+class SubscriptionOver(Problem):
+    """Nothing of the subscription is to be charged any more."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "subscription_over"
+    title: ClassVar[str] = "The subscription is over"
+
+
+class InvoiceAlreadyPaid(Problem):
+    """Nobody pays an invoice twice."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "invoice_already_paid"
+    title: ClassVar[str] = "The invoice is paid"
+
+
+class InvoiceBeingPaid(Problem):
+    """An attempt at the invoice is under way: another one could pay it twice."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "invoice_being_paid"
+    title: ClassVar[str] = "A payment of the invoice is under way"
+
+
+class PaymentMethodRefused(Problem):
+    """The payment method was refused for good: charging it again is pointless (SUB-6)."""
+
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "payment_method_refused"
+    title: ClassVar[str] = "This payment method was refused"
+
+
+class PaymentDeclined(Problem):
+    """The payment that the customer waited for was declined; nothing was taken."""
+
+    status: ClassVar[int] = 402
+    code: ClassVar[str] = "payment_declined"
+    title: ClassVar[str] = "The payment was declined"
+
+
+class PaymentUnavailable(Problem):
+    """The payment could not be made for a technical reason; nothing was taken."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "payment_unavailable"
+    title: ClassVar[str] = "The payment could not be made now"
+
+
+class DocumentNotReady(Problem):
+    """The document is issued, but its PDF is still being made."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "document_not_ready"
+    title: ClassVar[str] = "The PDF is not ready yet"
+
+
 class SubscriptionNotFound(Problem):
     """No such subscription, or not this customer's."""
 
