@@ -29,11 +29,6 @@ class Progress:
     closed: int
     left: int
 
-    @property
-    def share(self) -> float:
-        """How much is done, 0 to 1."""
-        return self.closed / (self.closed + self.left) if self.closed + self.left else 1.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:

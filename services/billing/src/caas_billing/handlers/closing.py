@@ -18,6 +18,7 @@ from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.domain.billing_run import Run, run_finished, scheduled_for
 from caas_billing.domain.period import Period, last_ended
 from caas_billing.errors import PeriodMalformed, PeriodNotEnded
+from caas_billing.handlers.dunning import DUNNING_TIMER
 from caas_billing.store import closing, runs
 from caas_billing.store.closing import Chunk, Closed
 from caas_chassis.cause import Cause
@@ -34,8 +35,6 @@ OPERATOR: Final = "billing"
 """Who asks for the runs that nobody asks for."""
 RUN_CHANGED: Final = "billing-run"
 """What waits for the end of a run listens to."""
-DUNNING_TIMER: Final = "dunning"
-"""The schedule's next attempts, keyed by the invoice (SUB-6)."""
 _BUSY_PAUSE_S: Final = 0.2
 
 
