@@ -42,10 +42,16 @@ class BillingSettings(ServiceSettings):
     mail_concurrency: int = Field(default=4, ge=1, le=64)
     document_wait_s: float = Field(default=5.0, ge=0, le=30, description="how long a download waits for its PDF")
 
-    billing_time_zone: str = "Europe/Madrid"
+    billing_time_zone: Annotated[str, Field(description="whose calendar months are billing periods (SUB-3)")] = (
+        "Europe/Madrid"
+    )
     dunning_retry_days: Annotated[
         tuple[Annotated[int, Field(ge=1, le=60)], ...],
-        Field(max_length=10, description="days after the first failed charge of an invoice on which it is retried"),
+        Field(
+            min_length=1,
+            max_length=10,
+            description="days after the first failed charge of an invoice on which it is retried",
+        ),
     ] = (3, 7)
     dunning_charge_hour: int = Field(default=10, ge=0, le=23, description="local hour of the retries")
     dunning_business_days_only: bool = False

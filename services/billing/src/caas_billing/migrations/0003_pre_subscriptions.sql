@@ -88,7 +88,7 @@ COMMENT ON TABLE usage_event IS
 CREATE TABLE uncharged_usage (
     subscription_id uuid NOT NULL,
     usage_id uuid NOT NULL,
-    reason text NOT NULL CHECK (reason IN ('after_end', 'before_start')),
+    reason text NOT NULL CHECK (reason IN ('after_end', 'before_start', 'no_period_left')),
     occurred_at timestamptz NOT NULL,
     quantity numeric(18, 6) NOT NULL CHECK (quantity >= 0),
     received_at timestamptz NOT NULL,
