@@ -57,7 +57,9 @@ def build(settings: BillingSettings) -> FastAPI:
 
 def app_of(runtime: Runtime, settings: BillingSettings, *, verifier: TokenVerifier | None = None) -> FastAPI:
     """The HTTP application of a runtime; tokens are verified as the settings say, unless by `verifier`."""
-    return create_app(runtime, routers(runtime, document_wait_s=settings.document_wait_s), verifier=verifier)
+    return create_app(
+        runtime, routers(runtime, billing_policy(settings), document_wait_s=settings.document_wait_s), verifier=verifier
+    )
 
 
 def runtime_of(settings: BillingSettings) -> Runtime:
