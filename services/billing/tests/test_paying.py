@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import io
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -233,5 +235,8 @@ async def test_collections_is_given_a_file_that_is_safe_to_open(billing: Harness
     assert {page["collections"][0]["subscription_id"] for page in (first, second)} == set(rows)
     later = {"since": billing.clock.now().isoformat()}
     assert len((await http.get("/collections.csv", headers=OPERATOR, params=later)).text.splitlines()) == 1
+    command = [sys.executable, "-m", "caas_billing.command_line", "collections", "--database-url", billing.owner_url]
+    printed = await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=60, check=True)
+    assert printed.stdout == answer.content
     for path in ("/collections", "/collections.csv"):
         assert (await http.get(path, headers=OWNER)).status_code == 403

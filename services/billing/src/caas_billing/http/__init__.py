@@ -6,6 +6,7 @@ What is not the caller's does not exist for the caller: 404, never 403.
 from fastapi import APIRouter
 
 from caas_billing.domain.billing_policy import BillingPolicy
+from caas_billing.http.closing import runs_router
 from caas_billing.http.collecting import collections_router
 from caas_billing.http.crediting import credit_notes_router
 from caas_billing.http.invoicing import invoices_router
@@ -22,6 +23,7 @@ def routers(runtime: Runtime, policy: BillingPolicy, *, document_wait_s: float) 
         credit_notes_router(runtime, document_wait_s=document_wait_s),
         series_router(runtime),
         mailings_router(runtime),
+        runs_router(runtime, policy),
         subscriptions_router(runtime, policy),
         paying_router(runtime),
         collections_router(runtime),

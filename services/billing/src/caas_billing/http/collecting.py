@@ -1,6 +1,5 @@
 """Unpaid invoices over HTTP, for operators: as a list and as the file that collections takes (SUB-6)."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
@@ -8,8 +7,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel
 
-from caas_billing.domain.collections_file import header, lines
 from caas_billing.domain.owed import Collection
+from caas_billing.handlers.exporting import collections_file
 from caas_billing.http.callers import Limit, Operator
 from caas_billing.store import owed
 from caas_billing.store.owed import CollectionFilter
@@ -48,17 +47,8 @@ def collections_router(runtime: Runtime) -> APIRouter:
         """The same as CSV, without end: read page by page, so that its size is no matter."""
         wanted = CollectionFilter(since=since, with_settled=not open_only)
         headers = {"Content-Disposition": 'attachment; filename="collections.csv"', "Cache-Control": "no-store"}
-        return StreamingResponse(_file(runtime, wanted), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(
+            collections_file(runtime.reading, wanted), media_type="text/csv; charset=utf-8", headers=headers
+        )
 
     return router
-
-
-async def _file(runtime: Runtime, wanted: CollectionFilter) -> AsyncIterator[str]:
-    yield header()
-    while True:
-        async with runtime.reading() as tx:
-            found = await owed.list_collections(tx, wanted)
-        if not found:
-            return
-        yield lines(found)
-        wanted = wanted.following(found[-1])
