@@ -23,7 +23,8 @@ INSERT INTO rate_tier VALUES ('steps', 1, 1, 0, 100, 2.5), ('steps', 1, 2, 100, 
 _SUBSCRIPTIONS: Final = """
 INSERT INTO subscription
 SELECT uuidv7(), 'customer-' || n, 'María Núñez', 'maria@example.org', '12345678Z', 'es',
-    'VIN' || lpad(n::text, 7, '0'), 'highway-pilot', 'Piloto de autopista', (ARRAY['use', 'day', 'flat', 'steps'])[1 + n % 4], 1, 'EUR', 2100, uuidv7(),
+    'VIN' || lpad(n::text, 7, '0'), 'highway-pilot', 'Piloto de autopista',
+    (ARRAY['use', 'day', 'flat', 'steps'])[1 + n % 4], 1, 'EUR', 2100, uuidv7(),
     CASE n % 10 WHEN 0 THEN '2026-10-09 12:00+02'::timestamptz ELSE '2026-05-01 12:00+02' END
 FROM generate_series(1, $1) AS n
 """

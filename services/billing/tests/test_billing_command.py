@@ -100,7 +100,7 @@ async def test_two_processes_at_once_share_the_month(billing: Harness, december:
 
 
 async def test_stopped_by_ctrl_c_it_says_how_to_go_on_and_goes_on(billing: Harness, december: Path) -> None:
-    await a_month(billing, 1500)
+    await a_month(billing, 5000)
     process = await begin(billing, december, "run", "--period", "2026-10", "--workers", "1")
     for _ in range(int(DEADLINE_S * 50)):
         if await rows(billing, "SELECT 1 FROM period_close LIMIT 1"):

@@ -52,7 +52,7 @@ async def close(billing: Harness, run_id: UUID, through: Period = OCTOBER, limit
             return found
         for shard in shards:
             chunk = Chunk(
-                run_id=run_id, through=through, shard=shard, zone=MADRID, next_attempt_at=RETRY_AT, limit=limit
+                run_id=run_id, through=through, shards=(shard,), zone=MADRID, next_attempt_at=RETRY_AT, limit=limit
             )
             async with billing.runtime.transaction(Cause.of_person("operator:test")) as tx:
                 closed = await closing.close_chunk(tx, chunk)
@@ -133,7 +133,7 @@ async def test_sql_rates_thousands_of_cases_as_the_reference_does(billing: Harne
     async with billing.runtime.reading() as tx:
         shards = await closing.due_shards(tx, OCTOBER)
     for shard in shards:
-        chunk = Chunk(run_id=run_id, through=OCTOBER, shard=shard, zone=MADRID, next_attempt_at=RETRY_AT)
+        chunk = Chunk(run_id=run_id, through=OCTOBER, shards=(shard,), zone=MADRID, next_attempt_at=RETRY_AT)
         async with billing.runtime.transaction(Cause.of_person("operator:test")) as tx:
             await closing.close_chunk(tx, chunk)
 
