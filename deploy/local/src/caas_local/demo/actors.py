@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -23,6 +24,16 @@ class RequestFailed(Exception):
         self.status = response.status_code
 
 
+@dataclass(frozen=True, slots=True)
+class Car:
+    """A car and who owns it; `behaviour` and `maintenance` are the sandbox's."""
+
+    vehicle_id: str
+    customer_id: str
+    behaviour: str = "obey"
+    maintenance: str = "current"
+
+
 class Actors:
     """Operators and customers, each with a token of their own, speaking HTTP to the services."""
 
@@ -34,18 +45,25 @@ class Actors:
 
     async def register(self, sales: Sequence[Sale], advance: Callable[[], None]) -> None:
         """Tell the sandbox how each car and its maintenance behave, and orders who owns it."""
-        cars = [{"vehicle_id": sale.vehicle_id, "behaviour": sale.scenario.behaviour} for sale in sales]
-        response = await self.client.post(f"{self._layout.url('vehicles')}/vehicles/batch", json=cars)
+        cars = [
+            Car(sale.vehicle_id, sale.customer_id, sale.scenario.behaviour, sale.scenario.maintenance) for sale in sales
+        ]
+        await self.register_cars(cars, advance)
+
+    async def register_cars(self, cars: Sequence[Car], advance: Callable[[], None]) -> None:
+        """The same for cars, of whatever they are to be sold."""
+        told = [{"vehicle_id": car.vehicle_id, "behaviour": car.behaviour} for car in cars]
+        response = await self.client.post(f"{self._layout.url('vehicles')}/vehicles/batch", json=told)
         keys = {car["vehicle_id"]: car["public_key"] for car in _ok(response).json()}
-        await _in_parallel([self._register_maintenance(sale) for sale in sales])
-        customers = sorted({sale.customer_id for sale in sales})
+        await _in_parallel([self._register_maintenance(car) for car in cars])
+        customers = sorted({car.customer_id for car in cars})
         await _in_parallel([self._register_customer(customer) for customer in customers])
 
-        async def register_car(sale: Sale) -> None:
-            await self._register_vehicle(sale, keys[sale.vehicle_id])
+        async def register_car(car: Car) -> None:
+            await self._register_vehicle(car, keys[car.vehicle_id])
             advance()
 
-        await _in_parallel([register_car(sale) for sale in sales])
+        await _in_parallel([register_car(car) for car in cars])
 
     async def buy(self, sale: Sale) -> str:
         """Place the purchase as its customer; returns its id. Sent twice: the second answer must be the same."""
@@ -121,7 +139,7 @@ class Actors:
         """A page of a partner's own books."""
         return _ok(await self.client.get(f"{self._layout.url(partner)}{path}")).json()
 
-    async def tell_partner(self, partner: str, path: str, body: Mapping[str, Any]) -> Any:
+    async def tell_partner(self, partner: str, path: str, body: Mapping[str, Any] | Sequence[Any]) -> Any:
         """Have a partner of the sandbox do something: what goes wrong, or its next step."""
         return _ok(await self.client.post(f"{self._layout.url(partner)}{path}", json=body)).json()
 
@@ -139,10 +157,10 @@ class Actors:
             "immediate_performance_consent": True,
         }
 
-    async def _register_maintenance(self, sale: Sale) -> None:
+    async def _register_maintenance(self, car: Car) -> None:
         async with self._limit:
-            url = f"{self._layout.url('vss')}/vehicles/{sale.vehicle_id}"
-            _ok(await self.client.put(url, json={"state": sale.scenario.maintenance}))
+            url = f"{self._layout.url('vss')}/vehicles/{car.vehicle_id}"
+            _ok(await self.client.put(url, json={"state": car.maintenance}))
 
     async def _register_customer(self, customer_id: str) -> None:
         async with self._limit:
@@ -154,15 +172,15 @@ class Actors:
             url = f"{self._layout.url('orders')}/customers/{customer_id}"
             _ok(await self.client.put(url, json=body, headers=await self._as("operator", "demo")))
 
-    async def _register_vehicle(self, sale: Sale, public_key: str) -> None:
+    async def _register_vehicle(self, car: Car, public_key: str) -> None:
         async with self._limit:
             body = {
-                "customer_id": sale.customer_id,
+                "customer_id": car.customer_id,
                 "model": "caas-cross",
                 "equipment": _EQUIPMENT,
                 "public_key": public_key,
             }
-            url = f"{self._layout.url('orders')}/vehicles/{sale.vehicle_id}"
+            url = f"{self._layout.url('orders')}/vehicles/{car.vehicle_id}"
             _ok(await self.client.put(url, json=body, headers=await self._as("operator", "demo")))
 
     async def _as(self, role: str, subject: str) -> dict[str, str]:
