@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from caas_billing.app import MIGRATIONS, NAME, app_of
 from caas_billing.gateway.postman import MailDocument, MailResult, Sent
 from caas_billing.gateway.typesetting import Typeset, TypesetDocument
-from caas_billing.handlers import HANDLERS, MAIL, TYPESET, record_mailed, record_typeset
+from caas_billing.handlers import HANDLERS, MAIL, TYPESET, bulk_handlers, record_mailed, record_typeset
 from caas_billing.settings import BillingSettings
 from caas_chassis.effects import Effect
 from caas_chassis.main import run
@@ -35,7 +35,8 @@ def build(settings: BillingSettings) -> FastAPI:
         Effect(TYPESET, TypesetDocument, typeset_blank, record_typeset, concurrency=settings.typeset_concurrency),
         Effect(MAIL, MailDocument, take, record_mailed, concurrency=settings.mail_concurrency),
     ]
-    return app_of(Runtime(Service(NAME, MIGRATIONS, HANDLERS, effects), settings), settings)
+    service = Service(NAME, MIGRATIONS, HANDLERS, effects, bulk=bulk_handlers(settings.billing_time_zone))
+    return app_of(Runtime(service, settings), settings)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,17 @@ from urllib.parse import unquote_plus
 
 import structlog
 
-from caas_contracts.cards import REMOVED, holds_card_data, redact_card_data
+from caas_contracts.cards import REMOVED, holds_card_data, is_far_from_card_data, redact_card_data
 
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})|&#(\d{2,4});")
 _ENOUGH_TO_LOOK_AT: Final = 7
+_OTHER_READINGS: Final = (b"\\u", b"&#", b"%", b"\0")
+"""Where digits may be escaped, or written in UTF-16."""
 
 
 def holds_card_data_in(raw: bytes) -> bool:
     """Whether bytes hold card data for a reader of text, of JSON (escapes), of URLs (percent signs) or of UTF-16."""
-    if len(raw) < _ENOUGH_TO_LOOK_AT:
+    if len(raw) < _ENOUGH_TO_LOOK_AT or _is_plainly_free(raw):
         return False
     text = raw.decode(errors="replace")
     if "\x00" in text:
@@ -25,6 +27,11 @@ def holds_card_data_in(raw: bytes) -> bool:
     if "\\u" in text or "&#" in text:
         text = _ESCAPED.sub(_unescaped, text)
     return holds_card_data(text) or ("%" in text and holds_card_data(unquote_plus(text))) or _holds_spaced(text)
+
+
+def _is_plainly_free(raw: bytes) -> bool:
+    """Nearly every message is ASCII, escapes nothing, and has no run of digits as long as a card number."""
+    return raw.isascii() and not any(mark in raw for mark in _OTHER_READINGS) and is_far_from_card_data(raw)
 
 
 def _holds_spaced(text: str) -> bool:

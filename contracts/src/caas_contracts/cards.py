@@ -13,9 +13,12 @@ REMOVED: Final = "[card data removed]"
 
 _CHAIN: Final = re.compile(r"[0-9][0-9 .-]{10,}[0-9]")
 _GROUP: Final = re.compile(r"[0-9]+")
+_RUN: Final = b"0" * 12
+_RUNS: Final = bytes.maketrans(b"123456789 .-+", b"0" * 13)
 _REACH: Final = 64
 """As long as the longest known form, and longer than a track's end."""
 _NAMES: Final = ("cvv", "cvc", "security", "verification")
+_NAMES_IN_BYTES: Final = tuple(name.encode() for name in _NAMES)
 
 # What holds many digits and is no card number: UUIDs, W3C trace contexts, hexadecimal digests, decimal fractions,
 # vehicle identification numbers, dates of instants.
@@ -57,7 +60,18 @@ _TRACK_2: Final = re.compile(r";\d{12,19}=\d{4,}")
 
 def holds_card_data(text: str) -> bool:
     """Whether the text contains what looks like a card number, a security code or a magnetic track."""
+    if text.isascii() and is_far_from_card_data(text.encode()):
+        return False
     return next(_places(text), None) is not None
+
+
+def is_far_from_card_data(text: bytes) -> bool:
+    """Whether ASCII text has neither twelve digits, spaces, dots, dashes or plus signs in a row nor a name of a code.
+
+    Nothing in it can be card data then, and that is said ten times sooner than `holds_card_data` says it.
+    """
+    lowered = text.lower()
+    return _RUN not in text.translate(_RUNS) and not any(name in lowered for name in _NAMES_IN_BYTES)
 
 
 def redact_card_data(text: str) -> str:

@@ -5,12 +5,16 @@ every refund of an invoiced payment exactly one credit note, whichever order the
 """
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.handlers.delivering import MAIL, document_key, effects, record_mailed, record_typeset
 from caas_billing.handlers.issuing import TYPESET, TYPESET_STORED
 from caas_billing.handlers.refunding import credit_refunds
 from caas_billing.handlers.services import bill_captures, bill_purchases
+from caas_billing.handlers.subscribing import cancel_subscriptions, keep_plans, start_subscriptions
+from caas_billing.handlers.usage import bulk_handlers
 from caas_billing.handlers.vehicles import (
     bill_confirmed_payments,
     bill_final_payments,
@@ -22,6 +26,7 @@ from caas_chassis.handling import Handler
 from caas_contracts import Message
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import OrphanSaleFound, PaymentCaptured, PaymentConfirmed, PaymentRefunded
+from caas_contracts.subscriptions import RatePlanPublished, SubscriptionCancelled, SubscriptionStarted
 from caas_contracts.vehicle_orders import (
     VehicleOrderPaid,
     VehicleOrderPlaced,
@@ -29,17 +34,27 @@ from caas_contracts.vehicle_orders import (
     VehicleRegisteredForTraffic,
 )
 
-HANDLERS: Mapping[type[Message], Handler[Any]] = {
-    PurchasePlaced: bill_purchases,
-    PaymentCaptured: bill_captures,
-    VehicleOrderPlaced: bill_orders,
-    VehicleOrderReserved: bill_reservations,
-    VehicleOrderPaid: bill_final_payments,
-    VehicleRegisteredForTraffic: bill_registrations,
-    PaymentConfirmed: bill_confirmed_payments,
-    OrphanSaleFound: bill_confirmed_payments,
-    PaymentRefunded: credit_refunds,
-}
+
+def handlers(policy: BillingPolicy) -> Mapping[type[Message], Handler[Any]]:
+    """The table of contents of this service, with the policy of billing monthly that it follows."""
+    return {
+        PurchasePlaced: bill_purchases,
+        PaymentCaptured: bill_captures,
+        VehicleOrderPlaced: bill_orders,
+        VehicleOrderReserved: bill_reservations,
+        VehicleOrderPaid: bill_final_payments,
+        VehicleRegisteredForTraffic: bill_registrations,
+        PaymentConfirmed: bill_confirmed_payments,
+        OrphanSaleFound: bill_confirmed_payments,
+        PaymentRefunded: credit_refunds,
+        RatePlanPublished: keep_plans,
+        SubscriptionStarted: partial(start_subscriptions, policy=policy),
+        SubscriptionCancelled: partial(cancel_subscriptions, policy=policy),
+    }
+
+
+HANDLERS: Final = handlers(BillingPolicy())
+"""With the default policy."""
 
 __all__ = [
     "HANDLERS",
@@ -48,9 +63,11 @@ __all__ = [
     "TYPESET_STORED",
     "bill_captures",
     "bill_purchases",
+    "bulk_handlers",
     "credit_refunds",
     "document_key",
     "effects",
+    "handlers",
     "record_mailed",
     "record_typeset",
 ]

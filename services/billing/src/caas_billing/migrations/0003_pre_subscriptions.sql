@@ -64,6 +64,13 @@ CREATE TABLE subscription_standing (
 CREATE INDEX subscription_due ON subscription_standing (shard, next_period) WHERE next_period IS NOT NULL;
 COMMENT ON TABLE subscription_standing IS 'Where each subscription stands (SUB-1), and which period is billed next (SUB-4).';
 
+CREATE TABLE subscription_cancellation (
+    subscription_id uuid PRIMARY KEY,
+    cancelled_at timestamptz NOT NULL
+);
+COMMENT ON TABLE subscription_cancellation IS
+    'When customers gave subscriptions up (SUB-7): kept also when it is heard of before the subscription itself.';
+
 CREATE TABLE usage_event (
     subscription_id uuid NOT NULL,
     usage_id uuid NOT NULL,
@@ -81,7 +88,7 @@ COMMENT ON TABLE usage_event IS
 CREATE TABLE uncharged_usage (
     subscription_id uuid NOT NULL,
     usage_id uuid NOT NULL,
-    reason text NOT NULL CHECK (reason IN ('after_end', 'before_start')),
+    reason text NOT NULL CHECK (reason IN ('after_end', 'before_start', 'no_period_left')),
     occurred_at timestamptz NOT NULL,
     quantity numeric(18, 6) NOT NULL CHECK (quantity >= 0),
     received_at timestamptz NOT NULL,
@@ -109,9 +116,11 @@ CREATE TABLE usage_line (
     unit text,
     quantity numeric(18, 6) NOT NULL CHECK (quantity >= 0),
     rate numeric(18, 6) NOT NULL CHECK (rate >= 0),
-    -- Days with use (per_day_used), or days of the month that the subscription ran (flat_monthly), and all of its days.
-    days integer CHECK (days > 0),
+    -- Days with use that were not billed before (per_day_used), or days of the month that the subscription ran
+    -- (flat_monthly), and all of its days.
+    days integer CHECK (days >= 0),
     days_in_month integer CHECK (days_in_month BETWEEN 28 AND 31),
+    -- The uses that the line is reckoned from; the steps of one tiered month share theirs.
     usage_events bigint NOT NULL CHECK (usage_events >= 0),
     -- quantity x rate, rounded once (SUB-3), VAT included.
     total_minor bigint NOT NULL CHECK (total_minor >= 0),
@@ -154,8 +163,13 @@ CREATE TABLE receivable (
     status text NOT NULL CHECK (status IN ('processing', 'needs_customer', 'retry', 'paid', 'unpaid')),
     -- How many attempts were made or given up for want of a method (SUB-6).
     attempts integer NOT NULL CHECK (attempts > 0),
+    -- How many of them count: steps of the schedule that failed, from the first failure on. Technical failures and
+    -- what the customer tried in between do not.
+    failures integer NOT NULL DEFAULT 0 CHECK (failures BETWEEN 0 AND attempts),
+    first_failed_at timestamptz,
     next_attempt_at timestamptz,
     changed_at timestamptz NOT NULL,
+    CONSTRAINT failures_have_a_first CHECK ((failures = 0) = (first_failed_at IS NULL)),
     CONSTRAINT only_retries_are_dated CHECK ((status = 'retry') = (next_attempt_at IS NOT NULL))
 ) WITH (fillfactor = 70);
 CREATE INDEX receivable_of_subscription ON receivable (subscription_id);
@@ -164,23 +178,40 @@ COMMENT ON TABLE receivable IS 'What a monthly invoice still has to bring: charg
 CREATE TABLE charge_attempt (
     invoice_id uuid NOT NULL REFERENCES receivable,
     attempt integer NOT NULL CHECK (attempt > 0),
-    -- Null when the gateway was not asked, for want of a usable method.
+    -- Null when the gateway was not asked, for want of a usable method; else what is charged.
     payment_id uuid UNIQUE,
+    payment_method text,
+    asked_by text NOT NULL DEFAULT 'schedule' CHECK (asked_by IN ('schedule', 'customer')),
     asked_at timestamptz NOT NULL,
-    PRIMARY KEY (invoice_id, attempt)
+    PRIMARY KEY (invoice_id, attempt),
+    CONSTRAINT payment_has_its_method CHECK (num_nulls(payment_id, payment_method) IN (0, 2))
 );
 COMMENT ON TABLE charge_attempt IS 'Each attempt at an invoice is a payment of its own (PAY-3); written before it is asked for.';
 
 CREATE TABLE charge_outcome (
     invoice_id uuid NOT NULL,
     attempt integer NOT NULL,
-    outcome text NOT NULL CHECK (outcome IN ('paid', 'failed', 'abandoned', 'not_asked')),
+    -- `surplus`: its money came when the invoice was paid already, and is given back.
+    outcome text NOT NULL CHECK (outcome IN ('paid', 'surplus', 'failed', 'abandoned', 'not_asked')),
     reason text NOT NULL,
     known_at timestamptz NOT NULL,
+    PRIMARY KEY (invoice_id, attempt, outcome),
+    FOREIGN KEY (invoice_id, attempt) REFERENCES charge_attempt
+);
+CREATE UNIQUE INDEX charge_outcome_paid_once ON charge_outcome (invoice_id) WHERE outcome = 'paid';
+COMMENT ON TABLE charge_outcome IS
+    'What became of each attempt. One that failed can be confirmed afterwards; an invoice is paid by one of them at most.';
+
+CREATE TABLE charge_action (
+    invoice_id uuid NOT NULL,
+    attempt integer NOT NULL,
+    action_url text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    asked_at timestamptz NOT NULL,
     PRIMARY KEY (invoice_id, attempt),
     FOREIGN KEY (invoice_id, attempt) REFERENCES charge_attempt
 );
-COMMENT ON TABLE charge_outcome IS 'What became of each attempt, once.';
+COMMENT ON TABLE charge_action IS 'Attempts for which the bank wants to hear from the customer (PAY-9), with the link, which works once.';
 
 CREATE TABLE collection (
     collection_id uuid PRIMARY KEY,
@@ -196,16 +227,40 @@ CREATE TABLE service_end (
     deactivation_id uuid PRIMARY KEY,
     subscription_id uuid NOT NULL UNIQUE REFERENCES subscription,
     asked_at timestamptz NOT NULL,
+    -- When ota said that it takes longer than its retries (OTA-4).
+    delayed_at timestamptz,
     done_at timestamptz
 );
 COMMENT ON TABLE service_end IS 'Deactivations that non-payment asked for (SUB-6, OTA-4), followed until the car has done them.';
+
+CREATE OR REPLACE VIEW whole_invoice AS
+SELECT i.*, l.code, l.name, l.vehicle_id, l.purchase_kind, l.duration_days, l.options, l.dealership, l.plates, l.vat_rate_bp,
+    d.invoice_id AS deducted_id, d.number AS deducted_number, d.issued_at AS deducted_issued_at,
+    d.base_minor AS deducted_base, d.vat_minor AS deducted_vat,
+    r.period, r.due_on, a.payment_id IS NOT NULL AS is_charged
+FROM invoice i
+JOIN invoice_line l ON l.invoice_id = i.invoice_id AND l.line = 1
+LEFT JOIN invoice_line dl ON dl.invoice_id = i.invoice_id AND dl.line = 2 AND dl.concept = 'deduction'
+LEFT JOIN invoice d ON d.invoice_id = dl.deducted_invoice_id
+LEFT JOIN receivable r ON r.invoice_id = i.invoice_id
+LEFT JOIN charge_attempt a ON a.invoice_id = i.invoice_id AND a.attempt = 1;
+COMMENT ON VIEW whole_invoice IS
+    'An invoice with what it sold, the reservation that it deducts, the month that it bills and whether that was charged at once, in one row.';
+
+CREATE VIEW invoice_payment AS
+SELECT payment_id, invoice_id FROM invoice WHERE kind <> 'subscription'
+UNION ALL
+SELECT a.payment_id, a.invoice_id FROM charge_attempt a JOIN charge_outcome o USING (invoice_id, attempt)
+WHERE o.outcome = 'paid';
+COMMENT ON VIEW invoice_payment IS
+    'Which payment paid which invoice: of a monthly one the attempt that succeeded (PAY-3). Refunds of it are credited.';
 
 DO $$
 DECLARE
     protected text;
 BEGIN
     FOREACH protected IN ARRAY ARRAY['rate_plan', 'rate_tier', 'subscription', 'usage_event', 'uncharged_usage', 'usage_line',
-        'period_close', 'charge_attempt', 'charge_outcome'] LOOP
+        'period_close', 'subscription_cancellation', 'charge_attempt', 'charge_outcome', 'charge_action'] LOOP
         EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()',
             protected || '_is_immutable', protected);
     END LOOP;
