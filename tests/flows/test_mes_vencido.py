@@ -1,4 +1,4 @@
-"""Subscriptions over all services and partners, as separate processes: used, billed, paid or lost, with a run killed."""
+"""Subscriptions over all services and partners, as separate processes: used, billed, paid or lost; a run is killed."""
 
 import asyncio
 import itertools
@@ -30,7 +30,7 @@ def a_month_market(market: Market) -> MonthMarket:
 
 
 def runs_of(market: Market) -> BillingRuns:
-    return BillingRuns(market.platform, market.actors, print)
+    return BillingRuns(market.platform, market.actors)
 
 
 async def kill_in_the_middle(market: Market, ids: list[str], run: Callable[[], subprocess.Popen[str]]) -> int:
@@ -100,4 +100,4 @@ async def test_a_run_that_is_killed_in_the_middle_bills_everyone_once_and_old_co
 
 
 def _nobody_watches(act: str, total: int) -> Callable[[int], None]:
-    return lambda done: None
+    return lambda _: None

@@ -86,6 +86,7 @@ class _Play:
         self._platform = platform
         self._layout = layout
         self._progress = progress
+        self._said = ""
 
     async def run(self, sales: list[Sale], subscriptions: int, started_at: float, console: Console) -> Report:
         databases = await Databases.open(self._platform.database_urls)
@@ -112,6 +113,7 @@ class _Play:
                 report = await assess(sold, market, databases, actors, last_run, duration_s, trouble, billed)
                 slowest = await self._longest(databases, sold)
                 self._progress.stop()
+                console.print(self._said, highlight=False)
                 show_report(console, report, await databases.journey(slowest), slowest)
                 return report
         finally:
@@ -200,9 +202,10 @@ class _Play:
         if not number:
             return None
         market = MonthMarket(self._platform, actors, databases, self._begin_counted)
-        runs = BillingRuns(self._platform, actors, self._progress.console.print)
+        runs = BillingRuns(self._platform, actors)
         events = number * EVENTS_EACH
-        months = await play_months(market, plan_subscribers(number), events, runs.run_by_command, runs.run_over_http)
+        months = await play_months(market, plan_subscribers(number), events, runs.run_by_command, runs.run_by_schedule)
+        self._said = runs.said
         await databases.until_quiet(QUIET_AFTER_MONTHS_S)
         return market, months
 
