@@ -60,6 +60,11 @@ class MonthMarket:
 
     async def subscribe(self, subscribers: Sequence[Subscriber]) -> None:
         """SUB-1: register cars and customers, and buy; each is active at once, in its car and in billing."""
+        await self.buy(subscribers)
+        await self.until_active()
+
+    async def buy(self, subscribers: Sequence[Subscriber]) -> None:
+        """Register and buy, without waiting for the cars; done again, it buys nothing more."""
         cars = sorted({(one.vehicle_id, one.customer_id) for one in subscribers})
         registered, registering = itertools.count(1), self._begin("registering subscribers' cars", len(cars))
         await self._actors.register_cars([Car(*car) for car in cars], lambda: registering(next(registered)))
@@ -70,7 +75,16 @@ class MonthMarket:
             buying(next(bought))
 
         await together(buy(subscriber) for subscriber in subscribers)
-        await self._until_active(self._begin("activating subscriptions", len(subscribers)))
+
+    async def until_active(self) -> None:
+        """Wait until billing knows all of them, which it does once their cars have applied the service."""
+        active = self._begin("activating subscriptions", len(self.ids))
+
+        def all_active(rows: Sequence[Mapping[str, Any]]) -> bool:
+            active(len(rows))
+            return len(rows) == len(self.ids)
+
+        await self._wait(books.STANDINGS, all_active, "active")
 
     async def give_up(self) -> None:
         """SUB-7: some customers cancel."""
@@ -196,8 +210,10 @@ class MonthMarket:
         await self._as_customer(subscriber, "billing", path, body)
 
     async def _confirm(self, action_url: str) -> None:
-        """The link of the e-mail leads to the gateway's page; there the customer says yes."""
+        """The link of the e-mail leads to the gateway's page, once; there the customer says yes."""
         page = await self._actors.client.get(action_url, follow_redirects=False)
+        if page.status_code == httpx.codes.GONE:
+            return
         if page.status_code != 303:
             raise RequestFailed(page)
         said = await self._actors.client.post(f"{page.headers['location']}/approve")
@@ -222,13 +238,6 @@ class MonthMarket:
         if answer.is_error:
             raise RequestFailed(answer)
         return answer
-
-    async def _until_active(self, active: Callable[[int], None]) -> None:
-        def all_active(rows: Sequence[Mapping[str, Any]]) -> bool:
-            active(len(rows))
-            return len(rows) == len(self.ids)
-
-        await self._wait(books.STANDINGS, all_active, "active")
 
     async def _wait(self, statement: str, enough: Callable[[Sequence[Any]], bool], what: str) -> None:
         deadline = asyncio.get_running_loop().time() + WITHIN_S

@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from typing import Final
 
-from caas_local.demo.actors import Actors
+from caas_local.demo.actors import Actors, RequestFailed
 from caas_local.platform import Platform
 
 COMMAND: Final = "from caas_billing.command_line import billing; billing()"
@@ -35,7 +35,8 @@ class BillingRuns:
     async def run_over_http(self, month: str) -> None:
         """An operator asks the service; it closes in the background."""
         answer = await self._actors.post_as("operator", "demo", "billing", "/billing-runs", {"period": month})
-        answer.raise_for_status()
+        if answer.is_error:
+            raise RequestFailed(answer)
 
     async def run_by_schedule(self, _: str) -> None:
         """The morning comes, and the service starts the run by itself (SUB-4)."""
