@@ -9,7 +9,7 @@ import httpx
 
 from caas_local.demo.scenarios import Sale
 from caas_local.layout import Layout
-from caas_local.tokens import fetch_token
+from caas_local.tokens import fetch_token_with
 
 CONCURRENCY: Final = 16
 _EQUIPMENT: Final = ["seat-heating", "front-radar", "front-camera", "tow-bar"]
@@ -41,6 +41,7 @@ class Actors:
         self._layout = layout
         self.client = client
         self._tokens: dict[str, str] = {}
+        self._minting = asyncio.Lock()
         self._limit = asyncio.Semaphore(CONCURRENCY)
 
     async def register(self, sales: Sequence[Sale], advance: Callable[[], None]) -> None:
@@ -184,8 +185,9 @@ class Actors:
             _ok(await self.client.put(url, json=body, headers=await self._as("operator", "demo")))
 
     async def _as(self, role: str, subject: str) -> dict[str, str]:
-        if subject not in self._tokens:
-            self._tokens[subject] = await fetch_token(self._layout, subject, [role])
+        async with self._minting:
+            if subject not in self._tokens:
+                self._tokens[subject] = await fetch_token_with(self.client, self._layout, subject, [role])
         return {"Authorization": f"Bearer {self._tokens[subject]}"}
 
 

@@ -50,7 +50,8 @@ SELECT (SELECT coalesce(max(position), 0) FROM chassis.outbox) AS newest,
         WHERE (o.horizon, o.position) > (c.horizon, c.position)) AS unsent,
     (SELECT count(*) FROM chassis.task WHERE due_at < now() + interval '5 seconds') AS tasks,
     (SELECT coalesce(sum(sequence), 0)::bigint FROM chassis.inbox_position) AS applied,
-    (SELECT count(*) FROM chassis.parked WHERE state = 'retrying') AS retrying
+    -- Use of subscriptions that nobody knows waits for them on purpose.
+    (SELECT count(*) FROM chassis.parked WHERE state = 'retrying' AND topic <> 'caas.vehicle.usage.v1') AS retrying
 """
 FORGED: Final = "SELECT count(*) FROM webhooks WHERE id LIKE 'msg_forged_%' OR body LIKE '%forged%'"
 WEBHOOKS_STORED: Final = "SELECT count(*) FROM webhooks"
