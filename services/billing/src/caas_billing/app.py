@@ -13,6 +13,7 @@ from caas_billing.domain.document import Document
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, StoredTypesetter, Typesetter
 from caas_billing.handlers import MAIL, TYPESET, bulk_handlers, effects, handlers
+from caas_billing.handlers.dunning import timers
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents, monthly_invoices
@@ -79,14 +80,15 @@ def service_of(
     settings: BillingSettings, postman: Postman, read_monthly: Callable[[UUID], Awaitable[Document | None]]
 ) -> Service:
     """What billing is made of; `read_monthly` finds a stored monthly invoice that is to be typeset."""
-    typesetter = Typesetter(_issuer(settings), settings.typeset_concurrency)
+    typesetter, policy = Typesetter(_issuer(settings), settings.typeset_concurrency), billing_policy(settings)
     at_once = {TYPESET: settings.typeset_concurrency, MAIL: settings.mail_concurrency}
     return Service(
         name=NAME,
         migrations=MIGRATIONS,
         append_only=APPEND_ONLY,
-        handlers=handlers(billing_policy(settings)),
+        handlers=handlers(policy),
         bulk=bulk_handlers(settings.billing_time_zone),
+        timers=timers(policy),
         effects=effects(typesetter, StoredTypesetter(typesetter, read_monthly), postman, at_once=at_once),
     )
 

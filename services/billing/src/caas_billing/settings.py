@@ -47,7 +47,11 @@ class BillingSettings(ServiceSettings):
     )
     dunning_retry_days: Annotated[
         tuple[Annotated[int, Field(ge=1, le=60)], ...],
-        Field(max_length=10, description="days after the first failed charge of an invoice on which it is retried"),
+        Field(
+            min_length=1,
+            max_length=10,
+            description="days after the first failed charge of an invoice on which it is retried",
+        ),
     ] = (3, 7)
     dunning_charge_hour: int = Field(default=10, ge=0, le=23, description="local hour of the retries")
     dunning_business_days_only: bool = False
