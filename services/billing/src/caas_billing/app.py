@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from caas_billing.domain.document import Document
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, StoredTypesetter, Typesetter
 from caas_billing.handlers import MAIL, TYPESET, bulk_handlers, effects, handlers
+from caas_billing.handlers.closing import BillingCycle, cycle_timers
 from caas_billing.handlers.dunning import timers
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
@@ -57,7 +59,8 @@ def build(settings: BillingSettings) -> FastAPI:
 
 def app_of(runtime: Runtime, settings: BillingSettings, *, verifier: TokenVerifier | None = None) -> FastAPI:
     """The HTTP application of a runtime; tokens are verified as the settings say, unless by `verifier`."""
-    return create_app(runtime, routers(runtime, document_wait_s=settings.document_wait_s), verifier=verifier)
+    every = routers(runtime, billing_policy(settings), document_wait_s=settings.document_wait_s)
+    return create_app(runtime, every, verifier=verifier)
 
 
 def runtime_of(settings: BillingSettings) -> Runtime:
@@ -88,7 +91,8 @@ def service_of(
         append_only=APPEND_ONLY,
         handlers=handlers(policy),
         bulk=bulk_handlers(settings.billing_time_zone),
-        timers=timers(policy),
+        timers={**timers(policy), **cycle_timers(policy)},
+        loops=[partial(BillingCycle, policy=policy, workers=settings.billing_workers)],
         effects=effects(typesetter, StoredTypesetter(typesetter, read_monthly), postman, at_once=at_once),
     )
 
@@ -102,6 +106,7 @@ def billing_policy(settings: BillingSettings) -> BillingPolicy:
         business_days_only=settings.dunning_business_days_only,
         holidays=frozenset(settings.dunning_holidays),
         technical_retry=timedelta(hours=settings.dunning_technical_retry_hours),
+        grace=timedelta(hours=settings.billing_grace_hours),
     )
 
 

@@ -184,6 +184,30 @@ class RatePlanMalformed(Refused):
         )
 
 
+class PeriodMalformed(Problem):
+    """What was asked to be closed is no calendar month."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "period_malformed"
+    title: ClassVar[str] = "A period is written as year and month"
+
+
+class PeriodNotEnded(Problem):
+    """A month that goes on cannot be closed: its use is not known yet (SUB-4)."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "period_not_ended"
+    title: ClassVar[str] = "The period has not ended"
+
+
+class BillingRunNotFound(Problem):
+    """No such run."""
+
+    status: ClassVar[int] = 404
+    code: ClassVar[str] = "billing_run_not_found"
+    title: ClassVar[str] = "There is no such billing run"
+
+
 class UnknownCharge(Refused):
     """A fact about the payment of a monthly invoice that billing never asked for."""
 

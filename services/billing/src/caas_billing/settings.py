@@ -45,6 +45,11 @@ class BillingSettings(ServiceSettings):
     billing_time_zone: Annotated[str, Field(description="whose calendar months are billing periods (SUB-3)")] = (
         "Europe/Madrid"
     )
+    # Cars out of reach overnight report in the morning: that much less of their use is late.
+    billing_grace_hours: Annotated[
+        int, Field(ge=0, le=24 * 20, description="how long after a month's end it is closed by itself")
+    ] = 6
+    billing_workers: Annotated[int, Field(ge=1, le=8, description="connections that close periods at once")] = 2
     dunning_retry_days: Annotated[
         tuple[Annotated[int, Field(ge=1, le=60)], ...],
         Field(
