@@ -103,6 +103,12 @@ class Actors:
         async with self._limit:
             return await self.client.post(f"{self._layout.url(service)}{path}", json=body, headers=whole, timeout=60.0)
 
+    async def put_as(self, role: str, subject: str, service: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        """What somebody is answered who replaces something of a service."""
+        headers = await self._as(role, subject)
+        async with self._limit:
+            return await self.client.put(f"{self._layout.url(service)}{path}", json=body, headers=headers, timeout=60.0)
+
     async def cancel(self, sale: Sale, purchase_id: str) -> None:
         """Give the purchase up, as its customer."""
         headers = await self._as("customer", sale.customer_id)

@@ -207,7 +207,9 @@ class MonthMarket:
         subscriber = self.subscribers[subscription_id]
         body = {"payment_method": f"tok_approved:{subscriber.number}"}
         path = f"/subscriptions/{subscription_id}/payment-method"
-        await self._as_customer(subscriber, "billing", path, body)
+        answer = await self._actors.put_as("customer", subscriber.customer_id, "billing", path, body)
+        if answer.is_error:
+            raise RequestFailed(answer)
 
     async def _confirm(self, action_url: str) -> None:
         """The link of the e-mail leads to the gateway's page, once; there the customer says yes."""
