@@ -38,7 +38,7 @@ FAILS_ONCE: Final = Payer("fails_once", "no money, paid 3 days later", ACTIVE, T
 FAILS_TWICE: Final = Payer("fails_twice", "no money twice, paid after 7 days", ACTIVE, True, 3, 20, "tok_fails_twice")
 NEVER_PAYS: Final = Payer("never_pays", "never any money", UNPAID, False, 3, 20, "tok_insufficient_funds")
 PAYS_LATE: Final = Payer(
-    "pays_late", "pays when it is in collections", UNPAID, True, 3, 10, "tok_insufficient_funds", late=True
+    "pays_late", "pays when it is in collections", UNPAID, True, 4, 10, "tok_insufficient_funds", late=True
 )
 LOST_CARD: Final = Payer("lost_card", "card lost, gives another one", ACTIVE, True, 2, 20, "tok_lost_card")
 CLOSED: Final = Payer("closed_account", "account closed, gives no other", UNPAID, False, 3, 10, "tok_closed_account")
