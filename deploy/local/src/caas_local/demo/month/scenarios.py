@@ -42,12 +42,8 @@ PAYS_LATE: Final = Payer(
 )
 LOST_CARD: Final = Payer("lost_card", "card lost, gives another one", ACTIVE, True, 2, 20, "tok_lost_card")
 CLOSED: Final = Payer("closed_account", "account closed, gives no other", UNPAID, False, 3, 10, "tok_closed_account")
-CONFIRMS: Final = Payer(
-    "confirms", "the bank asks, the customer confirms", ACTIVE, True, 1, 10, "tok_requires_action"
-)
-IGNORES: Final = Payer(
-    "lets_expire", "the bank asks, the link expires", UNPAID, False, 3, 10, "tok_requires_action"
-)
+CONFIRMS: Final = Payer("confirms", "the bank asks, the customer confirms", ACTIVE, True, 1, 10, "tok_requires_action")
+IGNORES: Final = Payer("lets_expire", "the bank asks, the link expires", UNPAID, False, 3, 10, "tok_requires_action")
 GIVES_UP: Final = Payer("gives_up", "given up in mid-month, pays", GIVEN_UP, True, 1, 20)
 
 PAYERS: Final[Sequence[Payer]] = (
