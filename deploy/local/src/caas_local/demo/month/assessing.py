@@ -15,7 +15,7 @@ LEAST_SUBSCRIPTIONS: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayerRow:
-    """One kind of payer in the first month: how many got a bill, where these stand at the end, what the gateway took."""
+    """One kind of payer in the first month: who got a bill, where these stand at the end, what the gateway took."""
 
     payer: str
     story: str
