@@ -41,10 +41,8 @@ SELECT status, count(*) AS number, max(next_attempt_at) AS last, min(next_attemp
 WHERE subscription_id = ANY($1::uuid[]) GROUP BY status
 """
 LINKS: Final = """
-SELECT subscription_id, max(action_url) AS action_url FROM (
-    SELECT convert_from(payload, 'UTF8')::jsonb ->> 'subscription_id' AS subscription_id,
-        convert_from(payload, 'UTF8')::jsonb ->> 'action_url' AS action_url
-    FROM chassis.outbox WHERE type = 'caas.billing.SubscriptionPaymentNeedsCustomer.v1'
-        AND aggregateid = ANY($1::text[])
-) AS asked GROUP BY subscription_id
+SELECT DISTINCT ON (aggregateid) aggregateid AS subscription_id,
+    convert_from(payload, 'UTF8')::jsonb ->> 'action_url' AS action_url
+FROM chassis.outbox WHERE type = 'caas.billing.SubscriptionPaymentNeedsCustomer.v1' AND aggregateid = ANY($1::text[])
+ORDER BY aggregateid, position DESC
 """
