@@ -77,14 +77,27 @@ class MonthMarket:
         await together(buy(subscriber) for subscriber in subscribers)
 
     async def until_active(self) -> None:
-        """Wait until billing knows all of them, which it does once their cars have applied the service."""
+        """Wait until billing knows all of them, which it does once their cars have applied the service.
+
+        Who was refused because a partner was too busy to answer in time (SVC-2) tries again, as customers do.
+        """
         active = self._begin("activating subscriptions", len(self.ids))
-
-        def all_active(rows: Sequence[Mapping[str, Any]]) -> bool:
-            active(len(rows))
-            return len(rows) == len(self.ids)
-
-        await self._wait(books.STANDINGS, all_active, "active")
+        deadline = asyncio.get_running_loop().time() + WITHIN_S
+        for attempt in itertools.count(2):
+            refused: list[Any] = []
+            known: list[Any] = []
+            while len(known) + len(refused) < len(self.ids):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise TimeoutError(f"only {len(known)} of {len(self.ids)} subscriptions are active")
+                await asyncio.sleep(0.2)
+                known = await self._databases.rows("billing", books.STANDINGS, self.ids)
+                refused = await self._databases.rows("orders", books.REFUSED, self.ids)
+                active(len(known))
+            if not refused:
+                return
+            again = [self.subscribers.pop(row["id"]) for row in refused]
+            for subscriber in again:
+                self.subscribers[await self._buy(subscriber, attempt)] = subscriber
 
     async def give_up(self) -> None:
         """SUB-7: some customers cancel."""
@@ -187,7 +200,7 @@ class MonthMarket:
         rows = await self._databases.rows("billing", books.CLOSES, [subscription_id])
         return any(row["status"] in ("retry", "needs_customer") for row in rows)
 
-    async def _buy(self, subscriber: Subscriber) -> str:
+    async def _buy(self, subscriber: Subscriber, attempt: int = 1) -> str:
         body = {
             "vehicle_id": subscriber.vehicle_id,
             "service_code": subscriber.service_code,
@@ -195,7 +208,7 @@ class MonthMarket:
             "payment_method": subscriber.payment_method,
             "immediate_performance_consent": True,
         }
-        key = {"Idempotency-Key": f"subscribe-{subscriber.number}"}
+        key = {"Idempotency-Key": f"subscribe-{subscriber.number}-{attempt}"}
         answer = await self._as_customer(subscriber, "orders", "/purchases", body, key)
         return str(answer.json()["purchase_id"])
 

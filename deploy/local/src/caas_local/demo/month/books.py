@@ -2,6 +2,10 @@
 
 from typing import Final
 
+REFUSED: Final = """
+SELECT purchase_id::text AS id FROM purchases
+WHERE purchase_id = ANY($1::uuid[]) AND status IN ('blocked', 'failed', 'cancelled')
+"""
 STANDINGS: Final = """
 SELECT subscription_id::text AS id, status, next_period::text, ended_at FROM subscription_standing
 WHERE subscription_id = ANY($1::uuid[])
