@@ -19,9 +19,9 @@ from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
 
 
-async def typeset_blank(_: TypesetDocument) -> Typeset:
+async def typeset_blank(task: TypesetDocument) -> Typeset:
     """A blank page."""
-    return Typeset(b"%PDF-1.7 blank")
+    return Typeset(task.document, b"%PDF-1.7 blank")
 
 
 async def take(_: MailDocument) -> MailResult:
