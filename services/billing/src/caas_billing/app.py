@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,6 +14,8 @@ from caas_billing.domain.document import Document
 from caas_billing.gateway.postman import MailServer, Postman
 from caas_billing.gateway.typesetting import Issuer, StoredTypesetter, Typesetter
 from caas_billing.handlers import MAIL, TYPESET, bulk_handlers, effects, handlers
+from caas_billing.handlers.closing import BillingCycle, cycle_timers
+from caas_billing.handlers.dunning import timers
 from caas_billing.http import routers
 from caas_billing.settings import BillingSettings
 from caas_billing.store import documents, monthly_invoices
@@ -56,7 +59,8 @@ def build(settings: BillingSettings) -> FastAPI:
 
 def app_of(runtime: Runtime, settings: BillingSettings, *, verifier: TokenVerifier | None = None) -> FastAPI:
     """The HTTP application of a runtime; tokens are verified as the settings say, unless by `verifier`."""
-    return create_app(runtime, routers(runtime, document_wait_s=settings.document_wait_s), verifier=verifier)
+    every = routers(runtime, billing_policy(settings), document_wait_s=settings.document_wait_s)
+    return create_app(runtime, every, verifier=verifier)
 
 
 def runtime_of(settings: BillingSettings) -> Runtime:
@@ -79,14 +83,16 @@ def service_of(
     settings: BillingSettings, postman: Postman, read_monthly: Callable[[UUID], Awaitable[Document | None]]
 ) -> Service:
     """What billing is made of; `read_monthly` finds a stored monthly invoice that is to be typeset."""
-    typesetter = Typesetter(_issuer(settings), settings.typeset_concurrency)
+    typesetter, policy = Typesetter(_issuer(settings), settings.typeset_concurrency), billing_policy(settings)
     at_once = {TYPESET: settings.typeset_concurrency, MAIL: settings.mail_concurrency}
     return Service(
         name=NAME,
         migrations=MIGRATIONS,
         append_only=APPEND_ONLY,
-        handlers=handlers(billing_policy(settings)),
+        handlers=handlers(policy),
         bulk=bulk_handlers(settings.billing_time_zone),
+        timers={**timers(policy), **cycle_timers(policy)},
+        loops=[partial(BillingCycle, policy=policy, workers=settings.billing_workers)],
         effects=effects(typesetter, StoredTypesetter(typesetter, read_monthly), postman, at_once=at_once),
     )
 
@@ -100,6 +106,7 @@ def billing_policy(settings: BillingSettings) -> BillingPolicy:
         business_days_only=settings.dunning_business_days_only,
         holidays=frozenset(settings.dunning_holidays),
         technical_retry=timedelta(hours=settings.dunning_technical_retry_hours),
+        grace=timedelta(hours=settings.billing_grace_hours),
     )
 
 

@@ -21,20 +21,68 @@ class CreditNoteNotFound(Problem):
     title: ClassVar[str] = "There is no such credit note"
 
 
-class DocumentNotReady(Problem):
-    """The document is issued, but its PDF is still being made."""
-
-    status: ClassVar[int] = 409
-    code: ClassVar[str] = "document_not_ready"
-    title: ClassVar[str] = "The PDF is not ready yet"
-
-
 class SubscriptionNotFound(Problem):
     """No such subscription, or not this customer's."""
 
     status: ClassVar[int] = 404
     code: ClassVar[str] = "subscription_not_found"
     title: ClassVar[str] = "There is no such subscription"
+
+
+class SubscriptionOver(Problem):
+    """Nothing of the subscription is to be charged any more."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "subscription_over"
+    title: ClassVar[str] = "The subscription is over"
+
+
+class InvoiceAlreadyPaid(Problem):
+    """Nobody pays an invoice twice."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "invoice_already_paid"
+    title: ClassVar[str] = "The invoice is paid"
+
+
+class InvoiceBeingPaid(Problem):
+    """An attempt at the invoice is under way: another one could pay it twice."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "invoice_being_paid"
+    title: ClassVar[str] = "A payment of the invoice is under way"
+
+
+class PaymentMethodRefused(Problem):
+    """The payment method was refused for good: charging it again is pointless (SUB-6)."""
+
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "payment_method_refused"
+    title: ClassVar[str] = "This payment method was refused"
+
+
+class PaymentDeclined(Problem):
+    """The payment that the customer waited for was declined; nothing was taken."""
+
+    status: ClassVar[int] = 402
+    code: ClassVar[str] = "payment_declined"
+    title: ClassVar[str] = "The payment was declined"
+
+
+class PaymentUnavailable(Problem):
+    """The payment could not be made for a technical reason; nothing was taken."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "payment_unavailable"
+    title: ClassVar[str] = "The payment could not be made now"
+
+
+class DocumentNotReady(Problem):
+    """The document is issued, but its PDF is still being made."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "document_not_ready"
+    title: ClassVar[str] = "The PDF is not ready yet"
 
 
 class UnknownSubscription(NotYet):
@@ -133,4 +181,50 @@ class RatePlanMalformed(Refused):
             "rate_plan_malformed",
             f"version {version} of rate plan {plan_code} cannot be billed: {problem}; publish a correct version, "
             "then discard this message",
+        )
+
+
+class PeriodMalformed(Problem):
+    """What was asked to be closed is no calendar month."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "period_malformed"
+    title: ClassVar[str] = "A period is written as year and month"
+
+
+class PeriodNotEnded(Problem):
+    """A month that goes on cannot be closed: its use is not known yet (SUB-4)."""
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "period_not_ended"
+    title: ClassVar[str] = "The period has not ended"
+
+
+class BillingRunNotFound(Problem):
+    """No such run."""
+
+    status: ClassVar[int] = 404
+    code: ClassVar[str] = "billing_run_not_found"
+    title: ClassVar[str] = "There is no such billing run"
+
+
+class UnknownCharge(Refused):
+    """A fact about the payment of a monthly invoice that billing never asked for."""
+
+    def __init__(self, payment_id: object, subject_id: object) -> None:
+        super().__init__(
+            "unknown_charge",
+            f"payment {payment_id} for {subject_id} is no attempt that billing knows: compare it with "
+            "payments, and give its money back if it took any; then discard this message",
+        )
+
+
+class ChargeNotAsAgreed(Refused):
+    """A monthly invoice was charged with another amount than it says."""
+
+    def __init__(self, payment_id: object, number: str) -> None:
+        super().__init__(
+            "charge_not_as_agreed",
+            f"payment {payment_id} took another amount than invoice {number} says: correct the payment, then "
+            "discard this message",
         )

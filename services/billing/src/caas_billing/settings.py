@@ -45,9 +45,18 @@ class BillingSettings(ServiceSettings):
     billing_time_zone: Annotated[str, Field(description="whose calendar months are billing periods (SUB-3)")] = (
         "Europe/Madrid"
     )
+    # Cars out of reach overnight report in the morning: that much less of their use is late.
+    billing_grace_hours: Annotated[
+        int, Field(ge=0, le=24 * 20, description="how long after a month's end it is closed by itself")
+    ] = 6
+    billing_workers: Annotated[int, Field(ge=1, le=8, description="connections that close periods at once")] = 2
     dunning_retry_days: Annotated[
         tuple[Annotated[int, Field(ge=1, le=60)], ...],
-        Field(max_length=10, description="days after the first failed charge of an invoice on which it is retried"),
+        Field(
+            min_length=1,
+            max_length=10,
+            description="days after the first failed charge of an invoice on which it is retried",
+        ),
     ] = (3, 7)
     dunning_charge_hour: int = Field(default=10, ge=0, le=23, description="local hour of the retries")
     dunning_business_days_only: bool = False

@@ -16,7 +16,7 @@ class BillingPolicy:
 
     Retries are made at `charge_hour` in the billing time zone and, with `business_days_only`, moved to the next day
     that is neither a weekend nor one of `holidays`. After a technical failure, which is nobody's refusal, the
-    same step is tried again after `technical_retry`.
+    same step is tried again after `technical_retry`. A month is closed by itself `grace` after its end.
     """
 
     time_zone: ZoneInfo = BILLING_TIME_ZONE
@@ -25,6 +25,7 @@ class BillingPolicy:
     business_days_only: bool = False
     holidays: frozenset[date] = field(default_factory=frozenset)
     technical_retry: timedelta = timedelta(hours=6)
+    grace: timedelta = timedelta(hours=6)
 
     def period_of(self, instant: datetime) -> date:
         """The first day of the calendar month of an aware instant, in the billing time zone (SUB-3)."""

@@ -26,6 +26,14 @@ class Period:
         return cls(int(year), int(month))
 
     @classmethod
+    def find(cls, text: str) -> Self | None:
+        """The period written `2026-10`, or None for anything else."""
+        try:
+            return cls.parse(text)
+        except ValueError:
+            return None
+
+    @classmethod
     def of_day(cls, day: date) -> Self:
         """The period that a calendar day lies in."""
         return cls(day.year, day.month)

@@ -4,11 +4,12 @@ Invariant: every captured service, every counted reservation and every registere
 every refund of an invoiced payment exactly one credit note, whichever order the facts arrive in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from caas_billing.domain.billing_policy import BillingPolicy
+from caas_billing.handlers import dunning
 from caas_billing.handlers.delivering import MAIL, document_key, effects, record_mailed, record_typeset
 from caas_billing.handlers.issuing import TYPESET, TYPESET_STORED
 from caas_billing.handlers.refunding import credit_refunds
@@ -22,10 +23,20 @@ from caas_billing.handlers.vehicles import (
     bill_registrations,
     bill_reservations,
 )
-from caas_chassis.handling import Handler
+from caas_chassis.handling import Handler, Received
+from caas_chassis.transaction import Tx
 from caas_contracts import Message
 from caas_contracts.orders import PurchasePlaced
-from caas_contracts.payments import OrphanSaleFound, PaymentCaptured, PaymentConfirmed, PaymentRefunded
+from caas_contracts.ota import DeactivationDelayed, ServiceDeactivated
+from caas_contracts.payments import (
+    OrphanSaleFound,
+    PaymentAbandoned,
+    PaymentActionRequired,
+    PaymentCaptured,
+    PaymentConfirmed,
+    PaymentFailed,
+    PaymentRefunded,
+)
 from caas_contracts.subscriptions import RatePlanPublished, SubscriptionCancelled, SubscriptionStarted
 from caas_contracts.vehicle_orders import (
     VehicleOrderPaid,
@@ -44,13 +55,24 @@ def handlers(policy: BillingPolicy) -> Mapping[type[Message], Handler[Any]]:
         VehicleOrderReserved: bill_reservations,
         VehicleOrderPaid: bill_final_payments,
         VehicleRegisteredForTraffic: bill_registrations,
-        PaymentConfirmed: bill_confirmed_payments,
+        PaymentConfirmed: confirm_payments,
+        PaymentFailed: partial(dunning.fail_charges, policy=policy),
+        PaymentAbandoned: partial(dunning.abandon_charges, policy=policy),
+        PaymentActionRequired: dunning.ask_customers,
+        ServiceDeactivated: dunning.end_services,
+        DeactivationDelayed: dunning.follow_delayed_ends,
         OrphanSaleFound: bill_confirmed_payments,
         PaymentRefunded: credit_refunds,
         RatePlanPublished: keep_plans,
         SubscriptionStarted: partial(start_subscriptions, policy=policy),
         SubscriptionCancelled: partial(cancel_subscriptions, policy=policy),
     }
+
+
+async def confirm_payments(received: Sequence[Received[PaymentConfirmed]], *, tx: Tx) -> None:
+    """Money was taken at once: of vehicles, and of monthly invoices."""
+    await bill_confirmed_payments(received, tx=tx)
+    await dunning.confirm_charges(received, tx=tx)
 
 
 HANDLERS: Final = handlers(BillingPolicy())

@@ -4,7 +4,7 @@ Invariant: the key of `period_close` lets nobody bill a subscription twice for a
 invoice, its message, its charge and its period's close commit together or not at all (INV-2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -25,7 +25,8 @@ HOLD_RUN: Final = "SELECT 1 FROM billing_run WHERE run_id = $1 AND finished_at I
 
 DUE_SHARDS: Final = """
 SELECT shard FROM generate_series(0, 255) AS shard
-WHERE EXISTS (SELECT FROM subscription_standing t WHERE t.shard = shard.shard AND t.next_period <= $1)
+WHERE EXISTS (SELECT FROM subscription_standing t WHERE t.shard = shard.shard AND t.next_period <= $1
+    AND t.subscription_id <> ALL($2::uuid[]))
 """
 
 LOCK_DUE: Final = """
@@ -56,7 +57,7 @@ class Chunk:
     shard: int
     zone: ZoneInfo
     next_attempt_at: datetime
-    left_out: Sequence[UUID] = ()
+    left_out: frozenset[UUID] = frozenset()
     limit: int = 2000
 
 
@@ -77,9 +78,9 @@ class Closed:
 NOTHING: Final = Closed(0, 0)
 
 
-async def due_shards(tx: Tx, through: Period) -> list[int]:
+async def due_shards(tx: Tx, through: Period, left_out: Collection[UUID] = ()) -> list[int]:
     """The shards with subscriptions that stand at this period or an earlier one, in rising order."""
-    return [row["shard"] for row in await tx.fetch(DUE_SHARDS, through.first_day)]
+    return [row["shard"] for row in await tx.fetch(DUE_SHARDS, through.first_day, list(left_out))]
 
 
 async def close_chunk(tx: Tx, chunk: Chunk) -> Closed | None:

@@ -19,7 +19,7 @@ from caas_chassis.transaction import Tx
 from caas_contracts.money import Money
 from caas_contracts.subscriptions import RatePlanKind
 
-FIND_INVOICE: Final = "SELECT * FROM whole_invoice WHERE invoice_id = $1 AND kind = 'subscription'"
+FIND_INVOICE: Final = "SELECT * FROM whole_invoice WHERE invoice_id = $1"
 
 LIST_USAGE_LINES: Final = """
 SELECT u.*, t.above, t.up_to, greatest(u.used_in, (s.started_at AT TIME ZONE $2)::date) AS first_day
@@ -51,11 +51,9 @@ WHERE payment_id = ANY($1::uuid[]) GROUP BY payment_id
 async def find_document(tx: Tx, invoice_id: UUID) -> Document | None:
     """What the page of a monthly invoice says; None when there is no such monthly invoice."""
     row = await tx.fetchrow(FIND_INVOICE, invoice_id)
-    if row is None:
+    invoice = invoice_of(row) if row else None
+    if invoice is None or not isinstance(invoice.sold, SoldSubscription):
         return None
-    invoice = invoice_of(row)
-    if not isinstance(invoice.sold, SoldSubscription):
-        raise TypeError(f"monthly invoice {invoice_id} does not sell a subscription")
     lines = tuple((await usage_lines(tx, [invoice_id])).get(invoice_id, ()))
     days = tuple((await usage_days(tx, [invoice_id])).get(invoice_id, ()))
     return document_of_invoice(replace(invoice, sold=replace(invoice.sold, lines=lines, usage_days=days)))
