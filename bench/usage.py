@@ -34,7 +34,7 @@ from caas_contracts.subscriptions import UsageReported
 
 EVENTS: Final = 100_000
 EVENTS_PER_SUBSCRIPTION: Final = 10
-GROWTH: Final = ()
+GROWTH: Final = (10_000, 1_000_000)
 """Sizes beside `EVENTS` that are measured once, to see how the rate changes with them."""
 SENT_TOGETHER: Final = 50_000
 LOOK_EVERY_S: Final = 0.01

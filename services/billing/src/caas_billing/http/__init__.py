@@ -11,6 +11,7 @@ from caas_billing.http.crediting import credit_notes_router
 from caas_billing.http.invoicing import invoices_router
 from caas_billing.http.mailing import mailings_router
 from caas_billing.http.numbering import series_router
+from caas_billing.http.using import usage_router
 from caas_chassis.runtime import Runtime
 
 
@@ -22,4 +23,5 @@ def routers(runtime: Runtime, policy: BillingPolicy, *, document_wait_s: float) 
         series_router(runtime),
         mailings_router(runtime),
         runs_router(runtime, policy),
+        usage_router(runtime, time_zone=policy.time_zone.key),
     ]
