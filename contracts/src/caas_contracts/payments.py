@@ -251,7 +251,7 @@ class PaymentFailed(PaymentEvent):
     TYPE: ClassVar[str] = "caas.payments.PaymentFailed.v1"
 
     reason: Code
-    customer_may_retry: bool
+    customer_may_retry: bool = Field(description="whether the same payment method may work; else another one is needed")
 
 
 class PaymentAbandoned(PaymentEvent):

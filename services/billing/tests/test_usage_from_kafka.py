@@ -62,9 +62,9 @@ async def _wait_for(connection: asyncpg.Connection, subscription_id: UUID, numbe
     for _ in range(600):
         counted = await connection.fetch(SELECT_COUNTED, subscription_id)
         if len(counted) >= number:
-            break
+            return counted
         await asyncio.sleep(0.1)
-    return counted
+    raise AssertionError(f"{number} were not counted within a minute")
 
 
 def _environment(url: str, bootstrap: str, crash_file: Path) -> dict[str, str]:

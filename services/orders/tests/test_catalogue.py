@@ -25,6 +25,7 @@ FACTS = {
     "ends_at": "",
     "number": "S-2026-000001",
     "document": "/invoices/1/document",
+    "is_subscription": False,
     "plan": "0,015 € por km",
     "period": "10/2026",
     "amount": "14,85 €",

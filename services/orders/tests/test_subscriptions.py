@@ -121,6 +121,7 @@ async def test_a_failed_activation_ends_it_and_charges_nothing(harness: Harness,
     assert await harness.published(SubscriptionStarted) == []
     assert await harness.published(CancelPayment) == []
     assert mailer.subjects == ["No hemos podido activar Sonido prémium: no se le ha cobrado nada"]
+    assert "retención" not in mailer.sent[0].text, "nothing was held either"
 
 
 async def test_a_late_success_is_taken_out_of_the_car_again(harness: Harness) -> None:

@@ -87,6 +87,7 @@ def _settings_of(layout: Layout, service: str) -> dict[str, str]:
                 **gateway,
                 "AUDIT_ANCHOR_EVERY_S": "2",
                 "EXPOSURE_EVERY_S": "2",
+                "PUBLIC_URL": layout.url("payments"),
                 "WEBHOOK_SECRET": layout.webhook_secret,
             }
         case "orders":

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import asyncpg
 import cyclopts
 
+from caas_billing.collections_command import collections
 from caas_billing.command_output import Listed, Outcome, Speaker
 from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.domain.billing_run import Run, RunReport
@@ -35,7 +36,8 @@ DONE: Final = 0
 LEFT_OPEN: Final = 1
 _NOT_DONE: Final = (*TRANSIENT, asyncpg.PostgresError, asyncpg.InterfaceError)
 
-billing = cyclopts.App(name="billing", help="The end of the month: runs of the billing cycle (SUB-4, SUB-8).")
+billing = cyclopts.App(name="billing", help="The end of the month: runs of the billing cycle, and what stays unpaid.")
+billing.command(collections)
 
 DatabaseUrl = Annotated[str, cyclopts.Parameter(env_var="CAAS_BILLING_DATABASE_URL")]
 ClockFile = Annotated[Path | None, cyclopts.Parameter(env_var="CAAS_CLOCK_FILE")]

@@ -52,11 +52,13 @@ class Book:
             self._invoices.setdefault(one.subscription_id, []).append(one.invoice_id)
 
     @classmethod
-    async def open(cls, subscription_ids: Collection[UUID], invoice_ids: Collection[UUID], *, tx: Tx) -> Self:
-        """Lock these subscriptions, their unpaid invoices and these invoices."""
-        standings = await subscriptions.lock_standings(tx, subscription_ids)
-        owed = await receivables.lock_receivables(tx, subscription_ids, invoice_ids)
-        return cls(await subscriptions.find_terms(tx, subscription_ids), standings, owed)
+    async def open(
+        cls, subscription_ids: Collection[UUID], invoice_ids: Collection[UUID], *, tx: Tx, free_only: bool = False
+    ) -> Self:
+        """Lock these subscriptions, their unpaid invoices and these invoices; `free_only` leaves out who is busy."""
+        standings = await subscriptions.lock_standings(tx, subscription_ids, free_only=free_only)
+        owed = await receivables.lock_receivables(tx, standings, invoice_ids)
+        return cls(await subscriptions.find_terms(tx, standings), standings, owed)
 
     def case(self, invoice_id: UUID) -> Case:
         """An invoice as it is now in this transaction."""
@@ -89,8 +91,7 @@ class Book:
         await self._save_ends(changes, tx=tx)
         for change, cause in self.changes:
             _announce(change, cause, tx)
-        for one in owed:
-            _set_timer(one, tx)
+            _set_timer(self.receivables[change.case.receivable.invoice_id], cause, tx)
 
     async def _save_ends(self, changes: Sequence[CaseChange], *, tx: Tx) -> None:
         cases = [(change, change.case.receivable) for change in changes]
@@ -141,11 +142,18 @@ async def ask_customers(received: Sequence[Received[PaymentActionRequired]], *, 
 
 
 async def charge_due(due: Sequence[DueTimer], *, tx: Tx, policy: BillingPolicy) -> None:
-    """The schedule's next attempts (SUB-6)."""
+    """The schedule's next attempts (SUB-6).
+
+    Timers are locked here before subscriptions, everywhere else after them. So nobody is waited for: an invoice
+    about which something else is being done now is looked at again in a moment.
+    """
     causes = {UUID(timer.key): timer.cause for timer in due}
     owners = await receivables.find_owners(tx, causes)
-    book = await Book.open(set(owners.values()), owners, tx=tx)
-    for invoice_id in owners:
+    book = await Book.open(set(owners.values()), owners, tx=tx, free_only=True)
+    for invoice_id, subscription_id in owners.items():
+        if subscription_id not in book.standings:
+            tx.schedule(DUNNING_TIMER, str(invoice_id), tx.now, cause=causes[invoice_id])
+            continue
         book.apply(dunning.charge_again(book.case(invoice_id), new_id(), policy, tx.now), causes[invoice_id])
     await book.save(tx=tx)
 
@@ -200,10 +208,10 @@ def _announce(change: CaseChange, cause: Cause, tx: Tx) -> None:
         tx.notify(receivable_key(receivable.invoice_id))
 
 
-def _set_timer(receivable: Receivable, tx: Tx) -> None:
+def _set_timer(receivable: Receivable, cause: Cause, tx: Tx) -> None:
     key = str(receivable.invoice_id)
     if receivable.next_attempt_at is not None:
-        tx.schedule(DUNNING_TIMER, key, receivable.next_attempt_at)
+        tx.schedule(DUNNING_TIMER, key, receivable.next_attempt_at, cause=cause)
     else:
         tx.unschedule(DUNNING_TIMER, key)
 

@@ -7,10 +7,12 @@ from fastapi import APIRouter
 
 from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.http.closing import runs_router
+from caas_billing.http.collecting import collections_router
 from caas_billing.http.crediting import credit_notes_router
 from caas_billing.http.invoicing import invoices_router
 from caas_billing.http.mailing import mailings_router
 from caas_billing.http.numbering import series_router
+from caas_billing.http.subscriptions import paying_router, subscriptions_router
 from caas_billing.http.using import usage_router
 from caas_chassis.runtime import Runtime
 
@@ -23,5 +25,8 @@ def routers(runtime: Runtime, policy: BillingPolicy, *, document_wait_s: float) 
         series_router(runtime),
         mailings_router(runtime),
         runs_router(runtime, policy),
+        subscriptions_router(runtime, policy),
+        paying_router(runtime),
+        collections_router(runtime),
         usage_router(runtime, time_zone=policy.time_zone.key),
     ]

@@ -247,14 +247,6 @@ LEFT JOIN charge_attempt a ON a.invoice_id = i.invoice_id AND a.attempt = 1;
 COMMENT ON VIEW whole_invoice IS
     'An invoice with what it sold, the reservation that it deducts, the month that it bills and whether that was charged at once, in one row.';
 
-CREATE VIEW invoice_payment AS
-SELECT payment_id, invoice_id FROM invoice WHERE kind <> 'subscription'
-UNION ALL
-SELECT a.payment_id, a.invoice_id FROM charge_attempt a JOIN charge_outcome o USING (invoice_id, attempt)
-WHERE o.outcome = 'paid';
-COMMENT ON VIEW invoice_payment IS
-    'Which payment paid which invoice: of a monthly one the attempt that succeeded (PAY-3). Refunds of it are credited.';
-
 DO $$
 DECLARE
     protected text;

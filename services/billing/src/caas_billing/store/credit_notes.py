@@ -25,7 +25,13 @@ REFUNDS_WITHOUT_CREDIT_NOTE: Final = """
 SELECT i.*, r.refund_id, r.payment_id AS refunded_payment_id, r.refunded_minor, r.refunded_before_minor, r.reason,
     r.refunded_at
 FROM refund r
-JOIN invoice_payment p ON p.payment_id = r.payment_id
+CROSS JOIN LATERAL (
+    SELECT invoice_id FROM invoice WHERE payment_id = r.payment_id AND kind <> 'subscription'
+    UNION ALL
+    -- PAY-3: a monthly invoice is paid by the attempt that succeeded.
+    SELECT a.invoice_id FROM charge_attempt a JOIN charge_outcome o USING (invoice_id, attempt)
+    WHERE a.payment_id = r.payment_id AND o.outcome = 'paid'
+) p
 JOIN whole_invoice i ON i.invoice_id = p.invoice_id
 LEFT JOIN credit_note c ON c.refund_id = r.refund_id
 WHERE r.payment_id = ANY($1::uuid[]) AND c.refund_id IS NULL

@@ -38,6 +38,11 @@ LOCK_STANDINGS: Final = """
 SELECT * FROM subscription_standing WHERE subscription_id = ANY($1::uuid[]) ORDER BY subscription_id FOR UPDATE
 """
 
+LOCK_FREE_STANDINGS: Final = """
+SELECT * FROM subscription_standing WHERE subscription_id = ANY($1::uuid[]) ORDER BY subscription_id
+FOR UPDATE SKIP LOCKED
+"""
+
 SAVE_STANDINGS: Final = """
 UPDATE subscription_standing known SET status = new.status, next_period = new.next_period, ended_at = new.ended_at,
     payment_method = new.payment_method, method_refused = new.method_refused, changed_at = new.changed_at
@@ -70,10 +75,16 @@ async def find_cancellations(tx: Tx, subscription_ids: Collection[UUID]) -> dict
     return {row["subscription_id"]: row["cancelled_at"] for row in rows}
 
 
-async def lock_standings(tx: Tx, subscription_ids: Collection[UUID]) -> dict[UUID, Standing]:
-    """Lock where these subscriptions stand, and keep their periods from being closed, until commit."""
+async def lock_standings(
+    tx: Tx, subscription_ids: Collection[UUID], *, free_only: bool = False
+) -> dict[UUID, Standing]:
+    """Lock where these subscriptions stand, and keep their periods from being closed, until commit.
+
+    With `free_only` those that somebody else has locked are left out instead of waited for.
+    """
     await lock_shared(tx, {shard_of(each) for each in subscription_ids})
-    rows = await tx.fetch(LOCK_STANDINGS, sorted(set(subscription_ids)))
+    statement = LOCK_FREE_STANDINGS if free_only else LOCK_STANDINGS
+    rows = await tx.fetch(statement, sorted(set(subscription_ids)))
     return {row["subscription_id"]: standing_of(row) for row in rows}
 
 

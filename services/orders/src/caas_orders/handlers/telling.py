@@ -13,6 +13,7 @@ from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_contracts.money import Money
 from caas_contracts.operations import AlertKind, AlertRaised
+from caas_contracts.orders import PurchaseKind
 from caas_orders.domain.catalogue import current_catalogue
 from caas_orders.domain.notification import Letter, NoticeKind
 from caas_orders.domain.purchase import Purchase
@@ -147,6 +148,7 @@ def _letter(notice: Notice, customer: Customer) -> Letter:
         "charged": purchase.charged,
         "activated_at": local_time(purchase.activated_at) if purchase.activated_at else "",
         "ends_at": local_time(purchase.ends_at) if purchase.ends_at else "",
+        "is_subscription": purchase.kind is PurchaseKind.SUBSCRIPTION,
         "plan": _plan(purchase, language),
     }
     told = {name: amount(fact, language) if isinstance(fact, Money) else fact for name, fact in notice.facts.items()}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from caas_chassis.auth import Principal
 from caas_chassis.idempotency import Answer, IdempotentRequest, answer_once
 from caas_chassis.ids import new_id
+from caas_chassis.preferring import answer_when_known, wait_of
 from caas_chassis.runtime import Runtime
 from caas_chassis.transaction import Tx
 from caas_chassis.web import cause_of, requires
@@ -27,7 +28,6 @@ from caas_orders.handlers.reserving import Configuration, ReservationWish, reser
 from caas_orders.handlers.supplying import resubmit_order
 from caas_orders.http.order_outcomes import location, payment_outcome, reservation_outcome
 from caas_orders.http.owning import owner_asked_for, visible_to
-from caas_orders.http.preferring import answer_when_known, wait_of
 from caas_orders.http.refusing import problem_of
 from caas_orders.http.registering import CustomerData
 from caas_orders.http.representing_orders import order_json

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from caas_chassis.auth import Principal
 from caas_chassis.idempotency import Answer, IdempotentRequest, answer_once
 from caas_chassis.ids import new_id
+from caas_chassis.preferring import answer_when_known, wait_of
 from caas_chassis.runtime import Runtime
 from caas_chassis.transaction import Tx
 from caas_chassis.web import cause_of, problem_body, requires, respond
@@ -25,7 +26,6 @@ from caas_orders.handlers.amending import waiting_key
 from caas_orders.handlers.placing import place
 from caas_orders.handlers.purchasing import cancel
 from caas_orders.http.owning import owner_asked_for, visible_to
-from caas_orders.http.preferring import answer_when_known, wait_of
 from caas_orders.http.refusing import problem_of, problem_of_end
 from caas_orders.http.representing import purchase_json
 from caas_orders.store import purchases
