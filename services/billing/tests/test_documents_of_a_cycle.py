@@ -2,12 +2,13 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from caas_billing.domain.issued import IssuedInvoice
 from caas_billing.gateway.wording import formatted_amount
 from caas_billing.store import reading
 from caas_chassis.testing.harness import Harness
+from caas_contracts.payments import ChargePayment, PaymentConfirmed, PaymentRefunded
 from caas_contracts.subscriptions import RatePlanKind
 from services.billing.tests.cycle_builders import OCTOBER, Subscription, a_plan, a_subscription, stored, tiers
 from services.billing.tests.running import MailSink
@@ -82,3 +83,37 @@ async def test_a_cycle_that_owes_nothing_makes_no_page(billing: Harness, mail: M
     assert await closed(billing, a_subscription(plan_code="use")) == {}
     assert await words_by_invoice(billing) == {}
     assert mail.messages == []  # SUB-5
+
+
+async def test_a_bill_that_was_charged_and_paid_back_is_credited(billing: Harness, mail: MailSink) -> None:
+    one = a_subscription(("2026-10-01", "100"), plan_code="use")
+    invoice = (await closed(billing, one))[one.subscription_id]
+    (charge,) = await billing.published(ChargePayment)
+    paid = PaymentConfirmed(
+        payment_id=charge.payment_id,
+        purpose=charge.purpose,
+        customer_id=charge.customer_id,
+        subject_id=charge.subject_id,
+        amount=charge.amount,
+        occurred_at=charge.requested_at,
+        gateway_transaction_id="txn_1",
+    )
+    refunded = PaymentRefunded(
+        **paid.model_dump(exclude={"gateway_transaction_id"}),
+        refund_id=uuid4(),
+        refunded=invoice.total,
+        refunded_total=invoice.total,
+        reason="goodwill",
+    )
+    await billing.receive(paid, refunded)
+    await billing.run_effects()
+
+    async with billing.runtime.reading() as tx:
+        (read,) = await reading.list_invoices(tx, reading.InvoiceFilter())
+    (note,) = read.credit_notes
+    assert (note.base, note.vat, note.total) == (invoice.base, invoice.vat, invoice.total)
+    assert f"Rectifica la factura {invoice.number}" in (await words_by_invoice(billing))[note.credit_note_id]
+    assert [message["Subject"] for message in mail.messages] == [
+        f"Su factura {invoice.number} de octubre de 2026",
+        f"Su factura rectificativa {note.number}",
+    ]
