@@ -141,6 +141,16 @@ def test_who_has_to_give_another_payment_method_is_not_told_that_it_is_charged()
     assert "cargo en su medio de pago" not in words_of(document)
 
 
+@pytest.mark.parametrize("number", [6, 7, 8, 9, 10])
+def test_no_page_begins_with_what_closes_the_table(number: int) -> None:
+    lines = (a_usage_line(),) * number
+    pages = PdfReader(io.BytesIO(a_typesetter().pdf(a_monthly_document(a_subscription(lines=lines))))).pages
+    texts = [" ".join(page.extract_text().split()) for page in pages]
+    assert sum(text.count("120,5 km") for text in texts) == number
+    for expected in ("120,5 km", "Total con IVA", "DÍAS CON USO"):
+        assert expected in texts[-1], (number, expected)
+
+
 def test_a_long_invoice_goes_on_with_its_head_and_numbered_pages() -> None:
     lines = tuple(a_usage_line(quantity=Decimal(quantity)) for quantity in range(1, 101))
     pages = PdfReader(io.BytesIO(a_typesetter().pdf(a_monthly_document(a_subscription(lines=lines))))).pages
