@@ -13,8 +13,6 @@ from caas_contracts.cards import REMOVED, holds_card_data, is_far_from_card_data
 
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})|&#(\d{2,4});")
 _ENOUGH_TO_LOOK_AT: Final = 7
-_OTHER_READINGS: Final = (b"\\u", b"&#", b"%", b"\0")
-"""Where digits may be escaped, or written in UTF-16."""
 
 
 def holds_card_data_in(raw: bytes) -> bool:
@@ -31,7 +29,8 @@ def holds_card_data_in(raw: bytes) -> bool:
 
 def _is_plainly_free(raw: bytes) -> bool:
     """Nearly every message is ASCII, escapes nothing, and has no run of digits as long as a card number."""
-    return raw.isascii() and not any(mark in raw for mark in _OTHER_READINGS) and is_far_from_card_data(raw)
+    is_escaped = b"\\u" in raw or b"&#" in raw or b"%" in raw or b"\0" in raw
+    return raw.isascii() and not is_escaped and is_far_from_card_data(raw)
 
 
 def _holds_spaced(text: str) -> bool:

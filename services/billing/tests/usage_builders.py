@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from asyncpg import Record
+from asyncpg import Connection, Record
 
 from caas_billing.store.shards import shard_of
 from caas_chassis.records import RawRecord
@@ -47,7 +47,7 @@ class ASubscription:
     next_period: date | None = OCTOBER
     ended_at: datetime | None = None
 
-    async def store(self, tx: Tx) -> None:
+    async def store(self, tx: Tx | Connection) -> None:
         """As the start of a subscription is stored."""
         await tx.execute(INSERT_PLAN, self.plan_code, 1, "per_use", "km", date(2020, 1, 1))
         await tx.execute(

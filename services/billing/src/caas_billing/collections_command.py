@@ -41,7 +41,8 @@ def collections(
     try:
         asyncio.run(_write(database_url, CollectionFilter(since=at, with_settled=not open_only)))
     except _NOT_READ as error:
-        Console(stderr=True).print(f"collections could not be read: {type(error).__name__}: {error}", style="red")
+        said = f"collections could not be read: {type(error).__name__}: {error}"
+        Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False)
         sys.exit(COULD_NOT)
 
 

@@ -13,6 +13,7 @@ from caas_billing.http.invoicing import invoices_router
 from caas_billing.http.mailing import mailings_router
 from caas_billing.http.numbering import series_router
 from caas_billing.http.subscriptions import paying_router, subscriptions_router
+from caas_billing.http.using import usage_router
 from caas_chassis.runtime import Runtime
 
 
@@ -27,4 +28,5 @@ def routers(runtime: Runtime, policy: BillingPolicy, *, document_wait_s: float) 
         subscriptions_router(runtime, policy),
         paying_router(runtime),
         collections_router(runtime),
+        usage_router(runtime, time_zone=policy.time_zone.key),
     ]

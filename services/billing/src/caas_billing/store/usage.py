@@ -32,6 +32,13 @@ CROSS JOIN LATERAL (
 ) found
 """
 
+PLAN_BY_INDEX: Final = """
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true)
+"""
+"""A plan is kept for minutes while the tables grow a thousandfold: one that is made for small tables, and reads them
+whole, would soon stand still. Index by index it costs the same for ever. Until commit."""
+
 STORE_USAGE: Final = """
 WITH reported AS (
     SELECT r.n, r.subscription_id, r.usage_id, r.occurred_at, r.quantity::numeric(18, 6) AS quantity, r.unit,
@@ -128,6 +135,7 @@ async def store_usage(
 
     A day ends when it does in `time_zone`; `latest` is the last instant that use may have.
     """
+    await tx.execute(PLAN_BY_INDEX)
     row = await tx.fetchrow(
         STORE_USAGE,
         usage.subscription_ids,
