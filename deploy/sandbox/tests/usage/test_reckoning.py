@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from caas_sandbox.usage.agreement import MILLION, Agreement, Kind, Price, Step, millionths
 from caas_sandbox.usage.calendar import micros_of, month_of
-from caas_sandbox.usage.reckoning import Tally, lines_of, rounded
+from caas_sandbox.usage.reckoning import Tally, Used, lines_of, rounded
 from deploy.sandbox.tests.usage.agreements import FLAT, MADRID, PER_DAY, PER_USE, TIERED, an_agreement, at
 
 OCTOBER = month_of("2026-10", MADRID)
@@ -17,8 +17,13 @@ def tally(quantity: str, *days: int) -> Tally:
     return Tally(millionths(quantity), sum(1 << day for day in days), len(days))
 
 
-def owed(agreement: Agreement, *tallies: tuple[str, Tally], month: str = "2026-10") -> list[tuple[str, str, int]]:
-    return list(lines_of(agreement, month_of(month, MADRID), tallies))
+def owed(agreement: Agreement, *used: tuple[str, Tally], month: str = "2026-10") -> list[tuple[str, str, int]]:
+    return list(lines_of(agreement, month_of(month, MADRID), [Used(name, now) for name, now in used]))
+
+
+def owed_late(agreement: Agreement, now: Tally, before: Tally) -> list[tuple[str, str, int]]:
+    """October's bill of use of September, of which some was billed before."""
+    return list(lines_of(agreement, OCTOBER, [Used("2026-09", now, before)]))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +49,27 @@ def test_steps_cost_what_lies_inside_them_with_a_line_each(quantity: str, amount
     assert [amount for _, _, amount in owed(an_agreement(TIERED), ("2026-10", tally(quantity, 1)))] == amounts
 
 
-def test_late_use_is_reckoned_by_itself_from_the_first_step_on() -> None:
+def test_late_use_has_lines_of_its_own() -> None:
     lines = owed(an_agreement(TIERED), ("2026-09", tally("50", 30)), ("2026-10", tally("150", 1)))
     assert lines == [("tiered", "2026-09", 200), ("tiered", "2026-10", 400), ("tiered", "2026-10", 125)]
+
+
+def test_late_use_costs_what_it_would_have_cost_in_time() -> None:
+    """Steps go on where they were, and a day that was billed is not billed again."""
+    late = owed_late(an_agreement(TIERED), tally("50", 3), tally("80.5", 1))
+    assert [amount for _, _, amount in late] == [78, 76]  # 19.5 at 4, 30.5 at 2.5: 76.25
+    assert owed_late(an_agreement(PER_DAY), tally("9", 1, 2, 3), tally("1", 2, 3, 4)) == [
+        ("per_day_used", "2026-09", 149)
+    ]
+    assert owed_late(an_agreement(PER_DAY), tally("9", 2), tally("1", 2)) == []
+    assert owed_late(an_agreement(FLAT), tally("9", 2), Tally()) == [("flat_monthly", "2026-10", 990)]
+
+
+def test_late_use_costs_what_its_month_cost() -> None:
+    dearer = Price(kind=Kind.PER_USE, unit="km", rate="7", effective_from="2026-10")
+    assert owed_late(an_agreement(PER_USE, prices=(PER_USE, dearer)), tally("10", 1), Tally()) == [
+        ("per_use", "2026-09", 35)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,9 @@ class Books:
             yield from self._owed_on(page, month)
 
     def _owed_on(self, page: Sequence[tuple[int, Agreement]], month: Month) -> Iterator[Owed]:
-        tallies = self.store.tallies([agreement.subscription_id for _, agreement in page], month.name)
+        used_by = self.store.used([agreement.subscription_id for _, agreement in page], month.name)
         for serial, agreement in page:
-            used = tallies.get(agreement.subscription_id, [])
+            used = used_by.get(agreement.subscription_id, [])
             if used or month.days_between(agreement.starts, agreement.ends):
                 lines = list(lines_of(agreement, month, used))
                 yield Owed(serial, agreement.subscription_id, agreement.price_in(month.name).currency, lines)

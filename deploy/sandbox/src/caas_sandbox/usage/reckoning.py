@@ -1,7 +1,7 @@
 """The sum that a subscription owes for a month, exactly: whole numbers only, and one rounding for each line.
 
-A line is quantity times rate, half a minor unit up. Use that came after its month was billed is reckoned by
-itself, as if it were that month's only use.
+A line is quantity times rate, half a minor unit up. Use that came after its month was billed costs what it would have
+cost in time: at that month's price, a day that was billed not again, steps continued from where they were.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,23 +31,28 @@ class Tally:
         return Tally(self.quantity + other.quantity, self.days | other.days, self.events + other.events)
 
 
-def lines_of(
-    agreement: Agreement, month: Month, tallies: Iterable[tuple[str, Tally]]
-) -> Iterator[tuple[str, str, int]]:
-    """Every line of one month's bill: (kind, month of the use, minor units). Lines of zero are left out.
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Use of the month `month` that is billed now, and what was billed of that month before."""
 
-    `tallies` is the use that is billed in `month`, by the month in which it was.
-    """
+    month: str
+    now: Tally
+    before: Tally = Tally()
+
+
+def lines_of(agreement: Agreement, month: Month, used: Iterable[Used]) -> Iterator[tuple[str, str, int]]:
+    """Every line of one month's bill: (kind, month of the use, minor units). Lines of zero are left out."""
     price = agreement.price_in(month.name)
     if price.kind is Kind.FLAT_MONTHLY:
         running = month.days_between(agreement.starts, agreement.ends)
         flat = rounded(_rate(price) * running, MILLION * month.length)
         if flat:
             yield price.kind, month.name, flat
-    for used_in, tally in tallies:
-        for amount in _amounts(agreement.price_in(month.name), tally):
+    for use in used:
+        then = agreement.price_in(use.month)
+        for amount in _amounts(then, use):
             if amount:
-                yield price.kind, used_in, amount
+                yield then.kind, use.month, amount
 
 
 def rounded(numerator: int, denominator: int) -> int:
@@ -55,27 +60,27 @@ def rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _amounts(price: Price, tally: Tally) -> Iterator[int]:
+def _amounts(price: Price, use: Used) -> Iterator[int]:
     match price.kind:
         case Kind.PER_USE:
-            yield rounded(_rate(price) * tally.quantity, _LINE)
+            yield rounded(_rate(price) * use.now.quantity, _LINE)
         case Kind.PER_DAY_USED:
-            yield rounded(_rate(price) * tally.days.bit_count(), MILLION)
+            yield rounded(_rate(price) * (use.now.days & ~use.before.days).bit_count(), MILLION)
         case Kind.TIERED:
-            for step, inside in _climb(price.tiers, tally.quantity):
+            for step, inside in _climb(price.tiers, use.before.quantity, use.before.quantity + use.now.quantity):
                 yield rounded(millionths(step.rate) * inside, _LINE)
         case Kind.FLAT_MONTHLY:
             return
 
 
-def _climb(tiers: Iterable[Step], quantity: int) -> Iterator[tuple[Step, int]]:
-    """How much of a quantity lies inside each step."""
-    below = 0
+def _climb(tiers: Iterable[Step], start: int, end: int) -> Iterator[tuple[Step, int]]:
+    """How much of the way from one quantity to another lies inside each step."""
+    at = start
     for step in tiers:
-        top = quantity if step.up_to is None else min(quantity, millionths(step.up_to))
-        if top > below:
-            yield step, top - below
-            below = top
+        top = end if step.up_to is None else min(end, millionths(step.up_to))
+        if top > at:
+            yield step, top - at
+            at = top
 
 
 def _rate(price: Price) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from caas_sandbox.database import transaction
 from caas_sandbox.usage.agreement import Agreement
-from caas_sandbox.usage.reckoning import Tally
+from caas_sandbox.usage.reckoning import Tally, Used
 from caas_sandbox.usage.replay import Wish
 
 SCHEMA = """
@@ -83,20 +83,22 @@ class Store:
             for _, agreement in page:
                 yield agreement
 
-    def tallies(self, subscription_ids: Sequence[str], month: str) -> dict[str, list[tuple[str, Tally]]]:
-        """What is billed in a month, by subscription, by the month of the use."""
+    def used(self, subscription_ids: Sequence[str], month: str) -> dict[str, list[Used]]:
+        """What is billed in a month, by subscription, with what was billed of the same use's month before."""
         found = self._connection.execute(
-            "SELECT subscription_id, used_in, quantity, days, events FROM tally WHERE billed_in = ?"
-            " AND subscription_id IN (SELECT value FROM json_each(?))",
-            (month, json.dumps(subscription_ids)),
+            "SELECT subscription_id, used_in, billed_in = ? AS is_now, quantity, days, events FROM tally"
+            " WHERE billed_in <= ? AND subscription_id IN (SELECT value FROM json_each(?))",
+            (month, month, json.dumps(subscription_ids)),
         )
-        joined: dict[tuple[str, str], Tally] = {}
+        now: dict[tuple[str, str], Tally] = {}
+        before: dict[tuple[str, str], Tally] = {}
         for row in found:
-            place = (row["subscription_id"], row["used_in"])
-            joined[place] = joined.get(place, Tally()).joined(Tally(row["quantity"], row["days"], row["events"]))
-        by_subscription: dict[str, list[tuple[str, Tally]]] = {}
-        for (subscription_id, used_in), tally in sorted(joined.items()):
-            by_subscription.setdefault(subscription_id, []).append((used_in, tally))
+            sums, place = now if row["is_now"] else before, (row["subscription_id"], row["used_in"])
+            sums[place] = sums.get(place, Tally()).joined(Tally(row["quantity"], row["days"], row["events"]))
+        by_subscription: dict[str, list[Used]] = {}
+        for (subscription_id, used_in), tally in sorted(now.items(), key=lambda item: item[0]):
+            use = Used(used_in, tally, before.get((subscription_id, used_in), Tally()))
+            by_subscription.setdefault(subscription_id, []).append(use)
         return by_subscription
 
     def put_tallies(self, source: str, tallies: Mapping[Bill, Tally]) -> None:
