@@ -108,13 +108,13 @@ class MonthMarket:
     async def use(self, month: str, events: int, *, seed: int, **mixture: int) -> None:
         """SUB-2: the cars report their use of a month that is not closed; all of it arrives or is parked."""
         await self.usage.agree(self.ids)
-        before = await self._databases.number("billing", books.RECEIVED, self.ids)
+        before = await self._databases.number("billing", books.RECEIVED)
         using = self._begin(f"{events:,} events of use in {month}", events)
         sent = await self.usage.replay(month, events, seed=seed, **mixture)
         self.sent[month] = sent
         kept = sum(sent.get(what, 0) for what in ("plain", "edge", "late", "after_end", "before_start"))
         deadline = asyncio.get_running_loop().time() + WITHIN_S
-        while (received := await self._databases.number("billing", books.RECEIVED, self.ids) - before) < kept:
+        while (received := await self._databases.number("billing", books.RECEIVED) - before) < kept:
             using(received)
             if asyncio.get_running_loop().time() > deadline:
                 raise TimeoutError(f"billing has {received} of {kept} uses of {month}")

@@ -20,10 +20,7 @@ LEFT_OPEN: Final = """
 SELECT count(*) FROM subscription_standing
 WHERE subscription_id = ANY($1::uuid[]) AND next_period <= ($2::text || '-01')::date
 """
-RECEIVED: Final = """
-SELECT (SELECT count(*) FROM usage_event WHERE subscription_id = ANY($1::uuid[]))
-    + (SELECT count(*) FROM uncharged_usage WHERE subscription_id = ANY($1::uuid[]))
-"""
+RECEIVED: Final = "SELECT (SELECT count(*) FROM usage_event) + (SELECT count(*) FROM uncharged_usage)"
 LATE_LINES: Final = """
 SELECT count(*) FROM usage_line l JOIN receivable r USING (invoice_id)
 WHERE l.used_in < r.period AND r.subscription_id = ANY($1::uuid[])
