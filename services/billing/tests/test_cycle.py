@@ -14,7 +14,7 @@ from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.domain.billing_run import Run
 from caas_billing.domain.period import Period
 from caas_billing.errors import PeriodNotEnded
-from caas_billing.handlers.closing import CYCLE_TIMER, BillingCycle, RunWork, schedule_cycle, start_run
+from caas_billing.handlers.closing import CYCLE_TIMER, BillingCycle, RunWork, finish_run, schedule_cycle, start_run
 from caas_billing.settings import BillingSettings
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.identity import IdentityProvider
@@ -187,6 +187,7 @@ async def test_a_subscription_that_ended_is_billed_to_its_end_and_never_again(bi
     assert {row["supplied_at"] for row in totals} == {ended_at, NOVEMBER.starts_at(MADRID) - timedelta(microseconds=1)}
     standings = await rows(billing, "SELECT status, next_period FROM subscription_standing")
     assert standings == [{"status": "cancelled_customer", "next_period": None}] * 2
+    assert await rows(billing, "SELECT DISTINCT period FROM period_close") == [{"period": OCTOBER.first_day}]
 
 
 async def test_two_runs_work_at_once_and_share_the_shards(billing: Harness) -> None:
@@ -197,6 +198,14 @@ async def test_two_runs_work_at_once_and_share_the_shards(billing: Harness) -> N
 
     assert len(await billing.published(BillingRunFinished)) == 1
     await assert_billed_once(billing)
+
+
+async def test_a_run_is_not_finished_while_anything_is_due(billing: Harness) -> None:
+    await stored(billing, a_plan(), a_subscription(("2026-10-05", "10")))
+    run = await start(billing)
+    async with billing.transaction() as tx:
+        assert not await finish_run(run, frozenset(), tx=tx)
+    assert await billing.published(BillingRunFinished) == []
 
 
 async def test_a_bill_that_no_message_can_carry_is_left_open_and_reported(billing: Harness) -> None:
