@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench import consuming, latency, memory, relaying, reservation, throughput, usage, webhooks
+from bench import consuming, cycle, latency, memory, relaying, reservation, throughput, usage, webhooks
 from bench.measure import Measure
 
 MEASURES: Sequence[Measure] = (
@@ -14,4 +14,5 @@ MEASURES: Sequence[Measure] = (
     memory.MEASURE,
     webhooks.MEASURE,
     usage.MEASURE,
+    cycle.MEASURE,
 )

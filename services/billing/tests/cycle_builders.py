@@ -117,14 +117,15 @@ async def add_subscriptions(connection: asyncpg.Connection, *subscriptions: Subs
     await connection.copy_records_to_table(
         "usage_event",
         records=[
-            (one.subscription_id, uuid4(), period.first_day, day, _noon(day), quantity)
+            (one.subscription_id, uuid4(), period.first_day, day, noon(day), quantity)
             for one in subscriptions
             for period, day, quantity in one.uses
         ],
     )
 
 
-def _noon(day: date) -> datetime:
+def noon(day: date) -> datetime:
+    """When a use of that day happened."""
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 

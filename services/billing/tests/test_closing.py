@@ -27,6 +27,7 @@ from services.billing.tests.cycle_builders import (
     Subscription,
     a_plan,
     a_subscription,
+    noon,
     stored,
     tiers,
 )
@@ -52,7 +53,7 @@ async def close(billing: Harness, run_id: UUID, through: Period = OCTOBER, limit
             return found
         for shard in shards:
             chunk = Chunk(
-                run_id=run_id, through=through, shard=shard, zone=MADRID, next_attempt_at=RETRY_AT, limit=limit
+                run_id=run_id, through=through, shards=(shard,), zone=MADRID, next_attempt_at=RETRY_AT, limit=limit
             )
             async with billing.runtime.transaction(Cause.of_person("operator:test")) as tx:
                 closed = await closing.close_chunk(tx, chunk)
@@ -97,12 +98,13 @@ def a_random_subscription(chance: random.Random, plans: Sequence[PlanVersion]) -
 
 def expected_lines(one: Subscription, versions: Sequence[PlanVersion]) -> list[Line]:
     assert one.next_period is not None
+    charged = [use for use in one.uses if one.ended_at is None or noon(use[1]) < one.ended_at]  # SUB-7
     return rate_period(
         [plan for plan in versions if plan.plan_code == one.plan_code],
         one.plan_version,
         one.next_period,
         Service(one.started_at, one.ended_at).days_in(one.next_period, MADRID),
-        [Use(day, quantity) for period, day, quantity in one.uses if period == one.next_period],
+        [Use(day, quantity) for period, day, quantity in charged if period == one.next_period],
         [Use(day, quantity) for period, day, quantity in one.uses if period < one.next_period],
     )
 
@@ -133,7 +135,7 @@ async def test_sql_rates_thousands_of_cases_as_the_reference_does(billing: Harne
     async with billing.runtime.reading() as tx:
         shards = await closing.due_shards(tx, OCTOBER)
     for shard in shards:
-        chunk = Chunk(run_id=run_id, through=OCTOBER, shard=shard, zone=MADRID, next_attempt_at=RETRY_AT)
+        chunk = Chunk(run_id=run_id, through=OCTOBER, shards=(shard,), zone=MADRID, next_attempt_at=RETRY_AT)
         async with billing.runtime.transaction(Cause.of_person("operator:test")) as tx:
             await closing.close_chunk(tx, chunk)
 
@@ -156,6 +158,27 @@ async def test_sql_rates_thousands_of_cases_as_the_reference_does(billing: Harne
         ties += any((line.quantity * line.rate) % 1 == Decimal("0.5") for line in lines)
     assert ties > 50, "the cases have to meet half cents"
     assert sum(len(lines) for lines in found.values()) > 1000
+
+
+async def test_use_behind_the_end_is_not_billed_although_it_was_stored_before_the_end_was_known(
+    billing: Harness,
+) -> None:  # SUB-7
+    one = a_subscription(("2026-10-03", "10"), ("2026-10-20", "7"), ended_at=datetime(2026, 10, 20, 12, tzinfo=UTC))
+    late = a_subscription(
+        uses=[(OCTOBER, date(2026, 9, 2), Decimal(4)), (OCTOBER, date(2026, 9, 9), Decimal(9))],
+        ended_at=datetime(2026, 9, 9, 12, tzinfo=UTC),
+    )
+    await stored(billing, a_plan(rate="100"), one, late)
+
+    await close(billing, await a_run(billing))
+
+    totals = await rows(billing, "SELECT subject_id, total_minor, supplied_at FROM invoice ORDER BY total_minor")
+    assert [(row["subject_id"], row["total_minor"]) for row in totals] == [
+        (late.subscription_id, 400),
+        (one.subscription_id, 1000),
+    ]
+    assert one.ended_at is not None
+    assert totals[1]["supplied_at"] == one.ended_at - timedelta(microseconds=1)
 
 
 async def test_a_close_makes_every_row_that_the_charge_needs(billing: Harness) -> None:

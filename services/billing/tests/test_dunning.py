@@ -2,9 +2,11 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid5
 
 import pytest
 
+from caas_billing.domain.dunning import PAID_TWICE
 from caas_chassis.testing.harness import Harness
 from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.ota import ActivationAttempt, DeactivateService, DeactivationDelayed, ServiceDeactivated
@@ -214,6 +216,7 @@ async def test_two_confirmations_of_one_invoice_give_the_second_back_once(billin
     await billing.receive(bill.confirmed(second))
     (refund,) = await bill.refunds()
     assert (refund.payment_id, refund.amount) == (second, bill.amount)
+    assert refund.refund_id == uuid5(second, PAID_TWICE)  # However often it were asked for, it is one refund.
     (alert,) = await billing.published(AlertRaised)
     assert alert.kind is AlertKind.LATE_PAYMENT
     assert len(await billing.published(SubscriptionPaid)) == 1

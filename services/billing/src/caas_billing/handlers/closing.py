@@ -122,7 +122,7 @@ class RunWork:
     stopping: Callable[[], bool] = lambda: False
     chunk_size: int = 2000
     _left_out: frozenset[UUID] = field(default_factory=frozenset)
-    _shards: deque[int] = field(default_factory=deque)
+    _groups: deque[tuple[int, ...]] = field(default_factory=deque)
     _chunks: int = 0
 
     @property
@@ -138,11 +138,11 @@ class RunWork:
         while not self.stopping():
             async with self._transaction("cycle") as tx:
                 tx.eventful = False
-                self._shards.extend(await closing.due_shards(tx, self.run.period, self._left_out))
+                await self._plan(workers, tx=tx)
                 known = await runs.find(tx, self.run.run_id)
             if known is None or known.finished_at is not None:
                 return
-            if not self._shards:
+            if not self._groups:
                 if await self._finish():
                     return
                 await asyncio.sleep(_BUSY_PAUSE_S)
@@ -154,16 +154,23 @@ class RunWork:
             if self._chunks == chunks_before:
                 await asyncio.sleep(_BUSY_PAUSE_S)
 
+    async def _plan(self, workers: int, *, tx: Tx) -> None:
+        """Share the due shards out in groups that make about one chunk each: few subscriptions make few commits."""
+        due = await closing.due_shards(tx, self.run.period, self._left_out)
+        left = (await runs.read_progress(tx, self.run)).left if due else 0
+        size = max(1, min(self.chunk_size * len(due) // max(1, left), -(-len(due) // workers)))
+        self._groups.extend(tuple(due[start : start + size]) for start in range(0, len(due), size))
+
     async def _close_shards(self) -> None:
-        while self._shards and not self.stopping():
-            shard = self._shards.popleft()
-            while await self._close(shard) and not self.stopping():
+        while self._groups and not self.stopping():
+            group = self._groups.popleft()
+            while await self._close(group) and not self.stopping():
                 pass
 
-    async def _close(self, shard: int) -> bool:
-        """Whether the shard may have more that is due."""
+    async def _close(self, group: tuple[int, ...]) -> bool:
+        """Whether the shards may have more that is due."""
         async with self._transaction("closing") as tx:
-            chunk = self._chunk(shard, tx.now)
+            chunk = self._chunk(group, tx.now)
             closed = await close_next(chunk, tx=tx)
         if closed is None:
             return False
@@ -176,11 +183,11 @@ class RunWork:
         async with self._transaction("finishing") as tx:
             return await finish_run(self.run, self._left_out, tx=tx)
 
-    def _chunk(self, shard: int, now: datetime) -> Chunk:
+    def _chunk(self, group: tuple[int, ...], now: datetime) -> Chunk:
         return Chunk(
             run_id=self.run.run_id,
             through=self.run.period,
-            shard=shard,
+            shards=group,
             zone=self.policy.time_zone,
             next_attempt_at=self.policy.retry_at(now, 1, now) or now,
             left_out=self._left_out,

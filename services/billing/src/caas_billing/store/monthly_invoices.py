@@ -32,8 +32,8 @@ WHERE u.invoice_id = ANY($1::uuid[]) ORDER BY u.invoice_id, u.line
 
 LIST_USAGE_DAYS: Final = """
 SELECT r.invoice_id, array_agg(DISTINCT e.used_on ORDER BY e.used_on) AS days
-FROM receivable r JOIN usage_event e USING (subscription_id, period)
-WHERE r.invoice_id = ANY($1::uuid[]) GROUP BY r.invoice_id
+FROM receivable r JOIN invoice i USING (invoice_id) JOIN usage_event e USING (subscription_id, period)
+WHERE r.invoice_id = ANY($1::uuid[]) AND e.occurred_at <= i.supplied_at GROUP BY r.invoice_id
 """
 
 LOCK_CHARGED: Final = """

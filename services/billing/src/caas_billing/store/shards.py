@@ -19,6 +19,8 @@ LOCK_SHARED: Final = "SELECT count(pg_advisory_xact_lock_shared($1, shard)::text
 
 LOCK_EXCLUSIVE: Final = "SELECT pg_advisory_xact_lock($1, $2)::text"
 
+LOCK_ALL_EXCLUSIVE: Final = "SELECT count(pg_advisory_xact_lock($1, shard)::text) FROM unnest($2::int[]) AS shard"
+
 
 def shard_of(subscription_id: UUID) -> int:
     """The last byte of a subscription's id, 0 to 255; in SQL `get_byte(uuid_send(subscription_id), 15)`."""
@@ -35,3 +37,8 @@ async def lock_shared(tx: Tx, shards: Iterable[int]) -> None:
 async def lock_exclusive(tx: Tx, shard: int) -> None:
     """Have the shard alone until commit. Read what is due with a statement after this one, never with one before."""
     await tx.execute(LOCK_EXCLUSIVE, _SPACE, shard)
+
+
+async def lock_all_exclusive(tx: Tx, shards: Iterable[int]) -> None:
+    """Have several shards alone until commit; taken in rising order, as `lock_shared` takes them."""
+    await tx.execute(LOCK_ALL_EXCLUSIVE, _SPACE, sorted(set(shards)))

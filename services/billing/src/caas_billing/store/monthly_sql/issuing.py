@@ -57,7 +57,7 @@ ROWS: Final = """
         supplied_at, issued_at)
     SELECT invoice_id, 'M', year, position, number, 'subscription', payment_id, subscription_id, customer_id,
         customer_name, customer_email, customer_tax_id, customer_language, currency, base_minor,
-        total_minor - base_minor, total_minor, least(ended_at, ends_at - interval '1 microsecond'), issued_at
+        total_minor - base_minor, total_minor, least(ended_at, ends_at) - interval '1 microsecond', issued_at
     FROM issued
 ), new_invoice_line AS (
     INSERT INTO invoice_line (invoice_id, line, concept, code, name, vehicle_id, options, vat_rate_bp, base_minor,

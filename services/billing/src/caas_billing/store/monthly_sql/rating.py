@@ -23,12 +23,14 @@ due AS MATERIALIZED (
 
 _USED: Final = """
 used AS MATERIALIZED (
+    -- Use that was stored before its subscription's end was heard of may lie behind it: nobody pays it (SUB-7).
     -- The days with use are bits of a number: counted in one pass, without sorting.
     SELECT subscription_id, d.period, sum(u.quantity) FILTER (WHERE u.used_on >= d.period) AS quantity,
         bit_or(1 << (u.used_on - d.period)) FILTER (WHERE u.used_on >= d.period) AS days,
         count(*) FILTER (WHERE u.used_on >= d.period) AS events,
         count(*) FILTER (WHERE u.used_on < d.period) AS late
     FROM due d JOIN usage_event u USING (subscription_id, period)
+    WHERE u.occurred_at < coalesce(d.ended_at, 'infinity')
     GROUP BY subscription_id, d.period
 ),
 late AS MATERIALIZED (
@@ -36,9 +38,9 @@ late AS MATERIALIZED (
     FROM (
         SELECT u.subscription_id, u.period, m.used_in, sum(u.quantity) AS quantity,
             bit_or(1 << (u.used_on - m.used_in)) AS days, count(*) AS events
-        FROM used JOIN usage_event u USING (subscription_id, period)
+        FROM used JOIN due d USING (subscription_id, period) JOIN usage_event u USING (subscription_id, period)
         CROSS JOIN LATERAL (SELECT date_trunc('month', u.used_on)::date AS used_in) m
-        WHERE used.late > 0 AND u.used_on < u.period
+        WHERE used.late > 0 AND u.used_on < u.period AND u.occurred_at < coalesce(d.ended_at, 'infinity')
         GROUP BY u.subscription_id, u.period, m.used_in
     ) l
     -- Use of that month which was billed before: late use costs what it would have cost in time.
