@@ -141,8 +141,9 @@ class MonthMarket:
 
     async def charge(self) -> None:
         """Until every charge under way has its outcome; some customers are asked by their bank (PAY-9)."""
-        charged = self._begin("charging", len(self.ids))
+        await self._until_charged(self._begin("charging", len(self.ids)))
 
+    async def _until_charged(self, charged: Callable[[int], None]) -> None:
         def settled(rows: Sequence[Mapping[str, Any]]) -> bool:
             number = {row["status"]: row["number"] for row in rows}
             charged(len(self.ids) - number.get("processing", 0))
@@ -162,12 +163,13 @@ class MonthMarket:
         if missing:
             raise AssertionError(f"{len(missing)} customers were not asked to confirm: {sorted(missing)[:3]}")
         await together(self._confirm(row["action_url"]) for row in rows)
-        await self.charge()
+        await self._until_charged(lambda _: None)
 
     async def remind(self) -> None:
         """SUB-6: days pass, attempt after attempt, until no invoice waits for one."""
+        reminding = self._begin("days pass: charging again, asking", len(self.ids))
         for _ in range(ROUNDS):
-            await self.charge()
+            await self._until_charged(reminding)
             rows = {row["status"]: row for row in await self._databases.rows("billing", books.DUE, self.ids)}
             if "retry" in rows:
                 self.move_to(rows["retry"]["next"] + timedelta(minutes=1))

@@ -31,7 +31,7 @@ async def play_months(
     await market.remind()
     await market.pay_late()
     following = f"{market.now():%Y-%m}"
-    await _play_second(market, following, max(100, events // 20), close_second)
+    await _play_second(market, following, max(100, events // 100), close_second)
     return [month, following]
 
 
