@@ -192,7 +192,8 @@ class Storm:
         self.platform.move_clock(timedelta(days=15))
         while not await self._showroom.push():
             if time.monotonic() > deadline:
-                raise AssertionError("orders of vehicles have no end")
+                waiting = await self._showroom.waiting()
+                raise AssertionError(f"orders of vehicles have no end: {waiting}; missing: {self.missing()}")
             await asyncio.sleep(1.0)
         self.doubles = await self._showroom.doubles()
 

@@ -20,6 +20,7 @@ NOT_IN_A_SALE = {
     "PaymentAbandoned": "needs the gateway away for all retries, which would fail every other sale too",
     "hold-deadline": "fires only when ota has said nothing for six days",
     "deactivation": "needs a car that refuses to give a service up through all retries",
+    "DeactivationDelayed": "says that a car refused to give a service up through all retries",
     "unknown-vehicle": "needs a car that orders knows and ota does not",
 }
 
