@@ -1,8 +1,6 @@
 """Nothing said is lost: persistent sessions, retained configurations, killed processes, outside brokers."""
 
-from pathlib import Path
-
-from .harness import Ota, StartPartner, Vehicles, wait_until
+from .harness import Ota, Vehicles, wait_until
 
 
 def test_what_is_said_while_the_service_is_away_is_delivered_when_it_returns(vehicles: Vehicles) -> None:
@@ -78,20 +76,16 @@ def test_a_killed_process_remembers_what_it_applied(own_vehicles: Vehicles, own_
     again.disconnect()
 
 
-def test_a_process_killed_before_the_result_gives_it_after_the_restart(
-    vehicles: Vehicles, start_partner: StartPartner, tmp_path: Path, ota: Ota
-) -> None:
+def test_a_process_killed_before_the_result_gives_it_after_the_restart(guests: Vehicles, ota: Ota) -> None:
     # On an outside broker: the service's subscription outlives the vehicles, however soon the result comes.
-    guest = Vehicles(start_partner, tmp_path, "--no-broker", "--client-id", "killed", mqtt_port=vehicles.mqtt_port)
-    vehicle_id = guest.register(delay_ms=1500)
+    vehicle_id = guests.register(delay_ms=1500)
     command = ota.send(ota.command(vehicle_id))
     ota.received(command)
-    guest.kill()
+    guests.kill()
     assert ota.statuses(command) == ["received"]
-    guest.start_again()
+    guests.start_again()
     assert ota.result(command)["status"] == "applied"
-    assert len(guest.seen(vehicle_id)["applied"]) == 1
-    guest.kill()
+    assert len(guests.seen(vehicle_id)["applied"]) == 1
 
 
 def test_silence_and_lateness_survive_a_kill(own_vehicles: Vehicles, own_ota: Ota) -> None:
@@ -109,14 +103,9 @@ def test_silence_and_lateness_survive_a_kill(own_vehicles: Vehicles, own_ota: Ot
     again.disconnect()
 
 
-def test_vehicles_can_live_on_an_outside_broker(
-    vehicles: Vehicles, start_partner: StartPartner, tmp_path: Path, ota: Ota
-) -> None:
-    # The broker of the shared process plays the outside one.
-    guest = Vehicles(start_partner, tmp_path, "--no-broker", "--client-id", "guests", mqtt_port=vehicles.mqtt_port)
-    vehicle_id = guest.register()
+def test_vehicles_can_live_on_an_outside_broker(guests: Vehicles, ota: Ota) -> None:
+    vehicle_id = guests.register()
     assert ota.ask(vehicle_id)["status"] == "applied"
-    guest.kill()
 
 
 def test_sigterm_ends_the_process_with_status_0(own_vehicles: Vehicles) -> None:
