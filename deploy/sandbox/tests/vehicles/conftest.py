@@ -30,7 +30,9 @@ def own_vehicles(start_partner: StartPartner, tmp_path: Path) -> Iterator[Vehicl
 @pytest.fixture
 def guests(vehicles: Vehicles, start_partner: StartPartner, tmp_path: Path) -> Iterator[Vehicles]:
     """Vehicles of another process, on the broker of the shared one: it plays the outside broker."""
-    guests = Vehicles(start_partner, tmp_path, "--no-broker", "--client-id", tmp_path.name, mqtt_port=vehicles.mqtt_port)
+    guests = Vehicles(
+        start_partner, tmp_path, "--no-broker", "--client-id", tmp_path.name, mqtt_port=vehicles.mqtt_port
+    )
     yield guests
     guests.kill()
 

@@ -1,6 +1,8 @@
 """Nothing said is lost: persistent sessions, retained configurations, killed processes, outside brokers."""
 
-from .harness import Ota, Vehicles, wait_until
+import time
+
+from .harness import SILENCE_S, Ota, Vehicles, wait_until
 
 
 def test_what_is_said_while_the_service_is_away_is_delivered_when_it_returns(vehicles: Vehicles) -> None:
@@ -16,6 +18,7 @@ def test_what_is_said_while_the_service_is_away_is_delivered_when_it_returns(veh
     service.connect(subscribe=False)
     for command in commands:
         assert service.result(command)["status"] == "applied"
+    time.sleep(SILENCE_S)
     assert [len(service.results(command)) for command in commands] == [1] * 20
     service.disconnect()
     sender.disconnect()
