@@ -2,7 +2,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 python := .venv/bin/python
-typed := $(wildcard contracts chassis services deploy tests bench requirements)
+# Processes that share the tests out; PROCESSES=0 runs them in this one, for a debugger.
+PROCESSES ?= 2
+typed := conftest.py $(wildcard contracts chassis services deploy tests bench requirements)
 
 .PHONY: help
 help: ## List the targets
@@ -26,7 +28,7 @@ down: setup ## Stop what `make up` started
 
 .PHONY: test
 test: setup ## Run every test; ARGS="-k invoice -x" reaches pytest
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup $(ARGS)
 
 .PHONY: test-gateway
 test-gateway: setup ## The payment gateways alone: the contract suite on every target, and the matrix of faults

@@ -124,7 +124,7 @@ async def running_platform(machine: Machine, settings: Mapping[str, str] | None 
                 child(
                     name,
                     ["-m", f"bench.serving.{name}"],
-                    {**_environment(machine, name, urls[name], ports[name]), **(settings or {})},
+                    {**environment_of(machine, name, urls[name], ports[name]), **(settings or {})},
                 )
             )
             for name in SERVICES
@@ -134,7 +134,8 @@ async def running_platform(machine: Machine, settings: Mapping[str, str] | None 
         yield platform
 
 
-def _environment(machine: Machine, name: str, url: str, port: int) -> dict[str, str]:
+def environment_of(machine: Machine, name: str, url: str, port: int) -> dict[str, str]:
+    """What a service's process needs to know."""
     prefix = f"CAAS_{name.upper()}_"
     nobody = "http://127.0.0.1:9"
     return {

@@ -60,6 +60,21 @@ async def child(name: str, arguments: Sequence[str], environment: Mapping[str, s
         await _end(process)
 
 
+async def run_to_end(arguments: Sequence[str]) -> str:
+    """What `python <arguments>` prints. Raises ProcessEnded when it fails; ended when the caller gives up."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        await _end(process)
+    if process.returncode:
+        tail = err[-LOG_TAIL_BYTES:].decode(errors="replace")
+        raise ProcessEnded(f"{' '.join(arguments[:2])} ended with {process.returncode}:\n{tail}")
+    return out.decode()
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is not None:
         return

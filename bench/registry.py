@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench import consuming, latency, memory, relaying, reservation, throughput, webhooks
+from bench import consuming, cycle, latency, memory, relaying, reservation, throughput, usage, webhooks
 from bench.measure import Measure
 
 MEASURES: Sequence[Measure] = (
@@ -13,4 +13,6 @@ MEASURES: Sequence[Measure] = (
     throughput.MEASURE,
     memory.MEASURE,
     webhooks.MEASURE,
+    usage.MEASURE,
+    cycle.MEASURE,
 )

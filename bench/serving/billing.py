@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from caas_billing.app import MIGRATIONS, NAME, app_of
 from caas_billing.gateway.postman import MailDocument, MailResult, Sent
 from caas_billing.gateway.typesetting import Typeset, TypesetDocument
-from caas_billing.handlers import HANDLERS, MAIL, TYPESET, record_mailed, record_typeset
+from caas_billing.handlers import HANDLERS, MAIL, TYPESET, bulk_handlers, record_mailed, record_typeset
 from caas_billing.settings import BillingSettings
 from caas_chassis.effects import Effect
 from caas_chassis.main import run
@@ -19,9 +19,9 @@ from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
 
 
-async def typeset_blank(_: TypesetDocument) -> Typeset:
+async def typeset_blank(task: TypesetDocument) -> Typeset:
     """A blank page."""
-    return Typeset(b"%PDF-1.7 blank")
+    return Typeset(task.document, b"%PDF-1.7 blank")
 
 
 async def take(_: MailDocument) -> MailResult:
@@ -35,7 +35,8 @@ def build(settings: BillingSettings) -> FastAPI:
         Effect(TYPESET, TypesetDocument, typeset_blank, record_typeset, concurrency=settings.typeset_concurrency),
         Effect(MAIL, MailDocument, take, record_mailed, concurrency=settings.mail_concurrency),
     ]
-    return app_of(Runtime(Service(NAME, MIGRATIONS, HANDLERS, effects), settings), settings)
+    service = Service(NAME, MIGRATIONS, HANDLERS, effects, bulk=bulk_handlers(settings.billing_time_zone))
+    return app_of(Runtime(service, settings), settings)
 
 
 if __name__ == "__main__":

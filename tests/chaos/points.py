@@ -14,10 +14,13 @@ from caas_local.programs import service_programs
 # The rest of the chassis' points (parking, gaps, housekeeping) are reached when something is wrong with a message;
 # the chassis' own tests die there.
 _PREFIXES: Final = ("relay.", "offset.", "handle.", "effect.", "timer.", "http.")
-# What these two answer over HTTP is only read.
-_READ_ONLY: Final = ("ota", "billing")
+# What it answers over HTTP is only read.
+_READ_ONLY: Final = ("ota",)
 # Transactions of loops that a service adds itself.
-_OWN: Final[Mapping[str, tuple[str, ...]]] = {"ota": ("vehicles.before_commit", "vehicles.after_commit")}
+_OWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "ota": ("vehicles.before_commit", "vehicles.after_commit"),
+    "billing": tuple(f"{point}.{side}_commit" for point in ("closing", "finishing") for side in ("before", "after")),
+}
 
 
 def points_of(name: str, service: Service) -> list[str]:

@@ -47,6 +47,15 @@ class Showroom:
             await self._push(order)
         return all(order["status"] in ENDED for order in orders)
 
+    async def waiting(self) -> dict[str, str]:
+        """The orders that have not ended, by their customer's number and what they are for, with their status."""
+        found: dict[str, str] = {}
+        for order_id, number in self._customers.items():
+            status = (await self._read(order_id))["status"]
+            if status not in ENDED:
+                found[f"{number} of kind {number % _KINDS}"] = status
+        return found
+
     async def doubles(self) -> dict[str, int]:
         """By partner, how often it did at most one and the same thing for us: more than 1 is a double."""
         found: dict[str, int] = {}

@@ -23,6 +23,7 @@ from caas_local.layout import SERVICES, Layout
 from caas_local.platform import Platform
 from tests.chaos.partner import Partner
 from tests.chaos.showroom import Showroom
+from tests.chaos.subscribers import Subscribers
 
 BOUQUET_EVERY_S: Final = 4.0
 STORM_LIMIT_S: Final = 420.0
@@ -75,6 +76,7 @@ class Storm:
             async with httpx.AsyncClient(timeout=30.0) as client:
                 actors = Actors(self.layout, client)
                 self._showroom = Showroom(self.layout, client, _insist_on_an_answer)
+                self._subscribers = Subscribers(self.platform, actors, databases, _insist)
                 watching = asyncio.create_task(self._resurrect())
                 self.arm(SERVICES)
                 await self._sell_until_reached(actors, databases)
@@ -84,6 +86,7 @@ class Storm:
                 await self._cancel_what_waits(actors)
                 await self._hand_vehicles_over()
                 report = await self._settle(actors, databases)
+                self.months = await self._subscribers.assess()
                 market = CarMarket(actors, databases, self.platform.move_clock, _nothing)
                 found = await assess(self.sold, market, databases, actors, report, time.monotonic() - started_at)
                 # The customers of the showroom play none of the demo's scenarios of vehicles.
@@ -129,6 +132,7 @@ class Storm:
             elif sale.scenario.cancel:
                 self._cancel_later.append((sale, purchase_id))
         await self._ask_over_the_broker(sales[0], databases)
+        await self._subscribers.visit()
 
     async def _cancel_what_waits(self, actors: Actors) -> None:
         """Purchases of silent cars are given up only now, while their activations are under way."""
@@ -157,6 +161,7 @@ class Storm:
                 await asyncio.sleep(4.0)
                 await self._showroom.push()
             await _insist(actors.reconcile)
+            await self._subscribers.bill()
             if not any(self.missing().values()):
                 return
             await self._sell_bouquet(actors, databases)
@@ -187,7 +192,8 @@ class Storm:
         self.platform.move_clock(timedelta(days=15))
         while not await self._showroom.push():
             if time.monotonic() > deadline:
-                raise AssertionError("orders of vehicles have no end")
+                waiting = await self._showroom.waiting()
+                raise AssertionError(f"orders of vehicles have no end: {waiting}; missing: {self.missing()}")
             await asyncio.sleep(1.0)
         self.doubles = await self._showroom.doubles()
 

@@ -20,6 +20,7 @@ NOT_IN_A_SALE = {
     "PaymentAbandoned": "needs the gateway away for all retries, which would fail every other sale too",
     "hold-deadline": "fires only when ota has said nothing for six days",
     "deactivation": "needs a car that refuses to give a service up through all retries",
+    "DeactivationDelayed": "says that a car refused to give a service up through all retries",
     "unknown-vehicle": "needs a car that orders knows and ota does not",
 }
 
@@ -45,4 +46,7 @@ async def test_killed_at_every_crash_point_everything_continues_and_the_books_ag
     print(f"{sum(map(len, died.values()))} deaths, {len(storm.sold)} purchases, {report.duration_s:.0f} s")
     assert {name: points for name, points in storm.missing().items() if points} == {}
     assert storm.doubles == dict.fromkeys(SUPPLIERS, 1)
+    months = storm.months
+    assert (months.billed_twice, months.charged_twice, months.disagreeing) == (0, 0, 0)
+    assert months.invoiced_minor == months.expected_minor > 0
     assert [words for words in report.broken if "only" not in words] == []

@@ -186,14 +186,16 @@ def _mortal(service: Service, fate: Fate) -> Service:
     return replace(
         service,
         handlers={kind: _dying(handler, fate) for kind, handler in service.handlers.items()},
+        bulk={kind: _dying(handler, fate) for kind, handler in service.bulk.items()},
         effects=[replace(effect, record=_dying(effect.record, fate)) for effect in service.effects],
         timers={name: _dying(handler, fate) for name, handler in service.timers.items()},
     )
 
 
-def _dying(act: Callable[..., Awaitable[None]], fate: Fate) -> Callable[..., Coroutine[Any, Any, None]]:
-    async def act_and_die(things: Sequence[Any], /, *, tx: Tx) -> None:
-        await act(things, tx=tx)
+def _dying[T](act: Callable[..., Awaitable[T]], fate: Fate) -> Callable[..., Coroutine[Any, Any, T]]:
+    async def act_and_die(things: Sequence[Any], /, *, tx: Tx) -> T:
+        done = await act(things, tx=tx)
         fate.strike()
+        return done
 
     return act_and_die

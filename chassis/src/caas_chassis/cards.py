@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 import structlog
 
-from caas_contracts.cards import REMOVED, holds_card_data, redact_card_data
+from caas_contracts.cards import REMOVED, holds_card_data, is_far_from_card_data, redact_card_data
 
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})|&#(\d{2,4});")
 _ENOUGH_TO_LOOK_AT: Final = 7
@@ -17,7 +17,7 @@ _ENOUGH_TO_LOOK_AT: Final = 7
 
 def holds_card_data_in(raw: bytes) -> bool:
     """Whether bytes hold card data for a reader of text, of JSON (escapes), of URLs (percent signs) or of UTF-16."""
-    if len(raw) < _ENOUGH_TO_LOOK_AT:
+    if len(raw) < _ENOUGH_TO_LOOK_AT or _is_plainly_free(raw):
         return False
     text = raw.decode(errors="replace")
     if "\x00" in text:
@@ -25,6 +25,12 @@ def holds_card_data_in(raw: bytes) -> bool:
     if "\\u" in text or "&#" in text:
         text = _ESCAPED.sub(_unescaped, text)
     return holds_card_data(text) or ("%" in text and holds_card_data(unquote_plus(text))) or _holds_spaced(text)
+
+
+def _is_plainly_free(raw: bytes) -> bool:
+    """Nearly every message is ASCII, escapes nothing, and has no run of digits as long as a card number."""
+    is_escaped = b"\\u" in raw or b"&#" in raw or b"%" in raw or b"\0" in raw
+    return raw.isascii() and not is_escaped and is_far_from_card_data(raw)
 
 
 def _holds_spaced(text: str) -> bool:

@@ -16,7 +16,7 @@ _TRANSACTION_OPENERS = ("_transaction", "transaction")
 def crash_points(service: Service) -> list[str]:
     """Every `point` or `point:subject` at which a process of this service can be made to die, in name order."""
     subjects = {
-        "handle": sorted(message.__name__ for message in service.handlers),
+        "handle": sorted(message.__name__ for message in (*service.handlers, *service.bulk)),
         "effect": sorted(effect.name for effect in service.effects),
         "timer": sorted(service.timers),
     }

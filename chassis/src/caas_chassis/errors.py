@@ -31,6 +31,13 @@ class Refused(Exception):
         self.code = code
 
 
+class NotYet(Refused):
+    """Answered by a bulk handler for a message that lacks what may be on its way.
+
+    It is tried again by itself for some minutes, and then parked with reason `refused`.
+    """
+
+
 class MessageTooLarge(ValueError):
     """A message that the broker would refuse; raised when it is published, so its transaction fails."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from caas_chassis.cause import Cause
+from caas_chassis.errors import Refused
 from caas_chassis.transaction import Tx
 from caas_contracts import Message
 
@@ -24,6 +25,20 @@ class Handler[M: Message](Protocol):
 
 
 type Handlers = Mapping[type[Message], Handler[Any]]
+
+
+class BulkHandler[M: Message](Protocol):
+    """Applies messages of one type, thousands in one transaction, deduplicating them by a key of its own.
+
+    The chassis keeps no position and no id of such messages: a call may hold copies of one another and of messages
+    applied long ago, in any order, and each must count once. It answers, by their index, which messages it refuses
+    and why (`Refused`, `NotYet`); all others are applied. What it raises is the fault of one of them, or of all.
+    """
+
+    async def __call__(self, messages: Sequence[M], /, *, tx: Tx) -> Mapping[int, Refused]: ...
+
+
+type BulkHandlers = Mapping[type[Message], BulkHandler[Any]]
 
 
 def each[M: Message](handler: Callable[..., Awaitable[None]]) -> Handler[M]:

@@ -7,7 +7,7 @@ _batch = Histogram(
     "caas_batch_size",
     "Messages applied in one transaction",
     ["service"],
-    buckets=(1, 2, 5, 10, 50, 100, 200, 500),
+    buckets=(1, 2, 5, 10, 50, 100, 200, 500, 1000, 2000, 5000),
 )
 _group = Histogram(
     "caas_group_commit_size",

@@ -5,6 +5,7 @@ stream up. What operators decide (replay, discard) is recorded with their name a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -39,6 +40,16 @@ SELECT * FROM chassis.parked WHERE state = 'retrying' AND next_try_at <= now()
 ORDER BY next_try_at, sequence LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
+CLAIM_ALIKE: Final = """
+SELECT * FROM chassis.parked WHERE state = 'retrying' AND next_try_at <= now() AND type = $1 AND id <> $2
+ORDER BY next_try_at LIMIT $3 FOR UPDATE SKIP LOCKED
+"""
+
+CLOSE_MANY: Final = """
+UPDATE chassis.parked SET state = 'replayed', decided_by = coalesce(decided_by, $2), decided_reason = 'applied',
+    decided_at = now() WHERE id = ANY($1::uuid[])
+"""
+
 CLOSE: Final = """
 UPDATE chassis.parked SET state = $2, decided_by = $3, decided_reason = $4, decided_at = now() WHERE id = $1
 """
@@ -71,30 +82,33 @@ GROUP BY 1, 2, 3, 4 HAVING min(k.sequence) > coalesce(p.sequence, 0) + 1 LIMIT 1
 
 async def park(tx: Tx, parkings: Sequence[Parking]) -> None:
     """Keep the records; the same one parked twice is kept once."""
-    for parking in parkings:
-        record, decoded = parking.decoded.record, parking.decoded
-        producer, _, key = decoded.stream or (None, None, None)
-        await tx.execute(
-            INSERT,
-            new_id(),
-            record.topic,
-            record.partition,
-            record.offset,
-            record.key,
-            [name.replace("\x00", "") for name, _ in record.headers],
-            [value for _, value in record.headers],
-            record.value,
-            decoded.envelope.type if decoded.envelope else "",
-            producer,
-            key,
-            decoded.sequence or None,
-            record.digest,
-            parking.reason,
-            parking.detail[:2000],
-            "retrying" if parking.retry_s is not None else "parked",
-            1 if parking.retry_s is not None else 0,
-            parking.retry_s or 0.0,
-        )
+    if parkings:
+        await tx.connection.executemany(INSERT, [_row(parking) for parking in parkings])
+
+
+def _row(parking: Parking) -> tuple[object, ...]:
+    record, decoded = parking.decoded.record, parking.decoded
+    producer, _, key = decoded.stream or (None, None, None)
+    return (
+        new_id(),
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        [name.replace("\x00", "") for name, _ in record.headers],
+        [value for _, value in record.headers],
+        record.value,
+        decoded.envelope.type if decoded.envelope else "",
+        producer,
+        key,
+        decoded.sequence or None,
+        record.digest,
+        parking.reason,
+        parking.detail[:2000],
+        "retrying" if parking.retry_s is not None else "parked",
+        1 if parking.retry_s is not None else 0,
+        parking.retry_s or 0.0,
+    )
 
 
 async def kick(tx: Tx, heads: Sequence[tuple[Stream, int]]) -> None:
@@ -105,11 +119,22 @@ async def kick(tx: Tx, heads: Sequence[tuple[Stream, int]]) -> None:
 
 
 def decoded_of(row: Record) -> Decoded:
+    """A parked row as what it was decoded to; one that was parked outside any stream stays so."""
+    decoded = decode_record(raw_of(row))
+    if row["sequence"] is None and decoded.envelope is not None:
+        return replace(decoded, envelope=replace(decoded.envelope, sequence=None))
+    return decoded
+
+
+def raw_of(row: Record) -> RawRecord:
     """A parked row as the record it was."""
     headers = list(zip(row["header_names"], row["header_values"], strict=True))
-    return decode_record(
-        RawRecord(row["topic"], row["partition"], row["record_offset"], row["key"], row["value"], headers)
-    )
+    return RawRecord(row["topic"], row["partition"], row["record_offset"], row["key"], row["value"], headers)
+
+
+async def close_applied(tx: Tx, parked_ids: Sequence[UUID], by: str) -> None:
+    """Record that parked messages were applied; `by` names who had them tried, unless an operator did."""
+    await tx.execute(CLOSE_MANY, parked_ids, by)
 
 
 def copy_to_dead_letters(tx: Tx, decoded: Decoded) -> None:

@@ -49,7 +49,7 @@ class Runtime:
         self.database = Database(
             settings.database_url, application=f"caas-{service.name}", size=settings.database_pool_size
         )
-        self.processor = Processor(service.name, service.handlers, self.transaction)
+        self.processor = Processor(service.name, service.handlers, self.transaction, service.bulk)
         self.effects = {
             effect.name: EffectWorker(service.name, effect, self.database, self.transaction)
             for effect in service.effects
@@ -59,7 +59,7 @@ class Runtime:
         self.relay = Relay(service.name, self.database, sender)
         self.changes = Changes(self.database)
         topics = [topic.name for topic in service.reads]
-        self.consumer = Consumer(service.name, topics, settings)
+        self.consumer = Consumer(service.name, topics, settings, [topic.name for topic in service.reads_in_bulk])
         self.consumer.use(self.processor)
         watch = LogWatch(service.name, topics, settings.kafka_bootstrap_servers, self.transaction)
         own = [build(self.transaction) for build in service.loops]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from caas_chassis.effects import Effect
-from caas_chassis.handling import Handlers
+from caas_chassis.handling import BulkHandlers, Handlers
 from caas_chassis.loops import Loop
 from caas_chassis.processing import OpenTransaction
 from caas_chassis.timers import TimerHandler
@@ -19,7 +19,8 @@ class Service:
 
     `append_only` names tables in which the serving role may only insert; their triggers refuse it to everybody.
     The topics that are read follow from the handlers; the service's own command topic is always among
-    them, because consumers ask there for lost messages. `details` are said beside readiness and decide nothing.
+    them, because consumers ask there for lost messages. Topics of `bulk` types are read by a group of their own, in
+    large batches, and hold no types of `handlers`. `details` are said beside readiness and decide nothing.
     """
 
     name: str
@@ -30,9 +31,16 @@ class Service:
     loops: Sequence[Callable[[OpenTransaction], Loop]] = ()
     append_only: Sequence[str] = ()
     details: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    bulk: BulkHandlers = field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[Topic, ...]:
-        """The topics of this service's consumer group, in name order."""
-        topics = {message.TOPIC for message in self.handlers} | {COMMAND_TOPICS[self.name]}
+        """All topics that this service reads, in name order."""
+        topics = {message.TOPIC for message in (*self.handlers, *self.bulk)} | {COMMAND_TOPICS[self.name]}
         return tuple(sorted(topics, key=lambda topic: topic.name))
+
+    @property
+    def reads_in_bulk(self) -> tuple[Topic, ...]:
+        """Those among them that are read by the group for bulk types, in name order."""
+        bulk = {message.TOPIC for message in self.bulk}
+        return tuple(topic for topic in self.reads if topic in bulk)

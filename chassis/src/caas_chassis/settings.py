@@ -34,3 +34,6 @@ class ServiceSettings(BaseSettings):
         default=None, description="a name that stays over restarts: the partitions then come back at once"
     )
     batch_size: int = Field(default=500, ge=1, le=5000, description="records of one consuming transaction")
+    bulk_batch_size: int = Field(
+        default=5000, ge=1, le=50_000, description="records that are fetched at once of topics with bulk handlers"
+    )

@@ -71,6 +71,8 @@ class Tx:
         self._tasks: list[_Task] = []
         self._timers: dict[tuple[str, str], tuple[datetime, Cause] | None] = {}
         self._changes: set[str] = set()
+        self._published_in_sql = False
+        self._enqueued_in_sql: set[str] = set()
 
     async def fetch(self, sql: str, *args: object) -> list[Record]:
         """All rows of a statement."""
@@ -87,6 +89,13 @@ class Tx:
     async def execute(self, sql: str, *args: object) -> str:
         """The command tag, as `UPDATE 3`."""
         return await self.connection.execute(sql, *args)
+
+    async def fetch_publishing(self, sql: str, *args: object, effects: Sequence[str] = ()) -> list[Record]:
+        """The rows of a statement of `mass.publishing`, which wrote messages and tasks of these effects itself."""
+        rows = await self.fetch(sql, *args)
+        self._published_in_sql = True
+        self._enqueued_in_sql |= set(effects)
+        return rows
 
     def publish(self, message: Message, *, cause: Cause | None = None, topic: Topic | None = None) -> None:
         """Publish with this transaction: the message goes out if, and only if, it commits.
@@ -151,12 +160,12 @@ class Tx:
     @property
     def published(self) -> bool:
         """Whether the relay has work after the commit."""
-        return bool(self._entries)
+        return bool(self._entries) or self._published_in_sql
 
     @property
     def enqueued(self) -> frozenset[str]:
         """The effects that this transaction gave work to."""
-        return frozenset(task.effect for task in self._tasks)
+        return frozenset({task.effect for task in self._tasks} | self._enqueued_in_sql)
 
     async def flush(self) -> None:
         """Write what was buffered. Called by the chassis before COMMIT."""

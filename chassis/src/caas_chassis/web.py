@@ -52,7 +52,8 @@ def create_app(
     """The service's HTTP application; its lifespan starts and stops the runtime.
 
     HTTP answers before Kafka and the database are there: `/health/live` always, `/health/ready` with what
-    is missing. Every other route needs a bearer token, but for routes that verify a signature themselves.
+    is missing. Every other route needs a bearer token, but for routes that verify a signature themselves,
+    and customers' single-use links, whose secret is the proof (PAY-9).
     """
     settings = runtime.settings
     tokens = verifier or TokenVerifier(settings.jwks_url, settings.jwt_issuer, settings.jwt_audience)

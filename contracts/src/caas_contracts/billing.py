@@ -13,7 +13,7 @@ DocumentNumber = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A
 
 
 class InvoiceKind(StrEnum):
-    """INV-1."""
+    """INV-1. The subject of a subscription's invoice is the subscription, its payment the first that is asked for."""
 
     RESERVATION = "reservation"
     FINAL = "final"

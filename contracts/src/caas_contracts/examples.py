@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from caas_contracts import audit, billing, gateway, operations, orders, ota, payments, reconciliation, streams
 from caas_contracts.message import Message
+from caas_contracts.subscription_examples import SUBSCRIPTIONS
 from caas_contracts.vehicle_order_examples import VEHICLE_ORDERS
 
 type Example = Mapping[str, Any]
@@ -400,6 +401,7 @@ EXAMPLES: Final[Mapping[type[Message], list[Example]]] = (
     dict(_PAYMENTS)
     | dict(_ORDERS)
     | dict(VEHICLE_ORDERS)
+    | dict(SUBSCRIPTIONS)
     | dict(_OTA)
     | dict(_BILLING)
     | dict(_RECONCILIATION)

@@ -25,6 +25,7 @@ class AlertKind(StrEnum):
     TASK_FAILING = "task_failing"
     SETTLEMENT_FAILED = "settlement_failed"
     LATE_PAYMENT = "late_payment"
+    LATE_CANCELLATION = "late_cancellation"
     PARTNER_REFUSED = "partner_refused"
     GATEWAY_UNREACHABLE = "gateway_unreachable"
 

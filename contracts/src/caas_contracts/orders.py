@@ -15,6 +15,8 @@ class PurchaseKind(StrEnum):
 
     TEMPORARY = "temporary"
     PERMANENT = "permanent"
+    SUBSCRIPTION = "subscription"
+    """Post-paid: nothing is charged now; its use is billed monthly (SUB-1)."""
 
 
 class PlacePurchase(Message):
@@ -67,7 +69,10 @@ class PurchaseEvent(Message):
 
 
 class PurchasePlaced(PurchaseEvent):
-    """A purchase was accepted: what is bought, for whom, at which price and VAT rate (per ten thousand)."""
+    """A purchase was accepted: what is bought, for whom, at which price and VAT rate (per ten thousand).
+
+    The price of a subscription is zero: its use is billed monthly by the plan in SubscriptionStarted.
+    """
 
     TYPE: ClassVar[str] = "caas.orders.PurchasePlaced.v1"
 
@@ -79,7 +84,7 @@ class PurchasePlaced(PurchaseEvent):
     customer_email: Annotated[str, Field(max_length=320), NoCardData]
     customer_tax_id: Annotated[str, Field(max_length=20, description="NIF or VAT number"), NoCardData] | None = None
     customer_language: Annotated[str, Field(pattern=r"^[a-z]{2}$", description="ISO 639-1")] = "es"
-    payment_id: UUID
+    payment_id: UUID | None = Field(default=None, description="none for subscriptions: nothing is paid yet (SUB-1)")
     activation_id: UUID
 
 

@@ -20,7 +20,7 @@ class ActivateService(Message):
 
     activation_id: UUID
     purchase_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None = Field(default=None, description="none when no payment waits for the result (SUB-1)")
     vehicle_id: Code
     service_code: Code
     configuration: dict[Code, ConfigurationValue]
@@ -84,7 +84,7 @@ class ActivationEvent(Message):
 
     activation_id: UUID
     purchase_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None = Field(default=None, description="none when no payment waits for the result (SUB-1)")
     vehicle_id: Code
     service_code: Code
     occurred_at: Instant

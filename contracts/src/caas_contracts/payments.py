@@ -104,6 +104,9 @@ class ChargePayment(Message):
     service_code: Code | None = None
     amount: Money
     payment_method: Token
+    customer_present: bool = Field(
+        default=True, description="false for later monthly bills under the customer's mandate (PAY-9)"
+    )
     requested_at: Instant
 
 
@@ -218,6 +221,18 @@ class PaymentConfirmed(PaymentEvent):
     gateway_transaction_id: Code
 
 
+class PaymentActionRequired(PaymentEvent):
+    """The bank wants to hear from the customer (PAY-9): the payment is PENDING until the link was used or expired.
+
+    The link works once. What comes of it is said by PaymentConfirmed, PaymentAuthorized or PaymentFailed.
+    """
+
+    TYPE: ClassVar[str] = "caas.payments.PaymentActionRequired.v1"
+
+    action_url: Annotated[str, Field(max_length=500), NoCardData]
+    expires_at: Instant
+
+
 class OrphanSaleFound(PaymentEvent):
     """The gateway had taken the money of a payment that ended without it (GW-4); it is being given back.
 
@@ -236,7 +251,7 @@ class PaymentFailed(PaymentEvent):
     TYPE: ClassVar[str] = "caas.payments.PaymentFailed.v1"
 
     reason: Code
-    customer_may_retry: bool
+    customer_may_retry: bool = Field(description="whether the same payment method may work; else another one is needed")
 
 
 class PaymentAbandoned(PaymentEvent):
@@ -340,6 +355,7 @@ MESSAGES: tuple[type[Message], ...] = (
     PaymentInitiated,
     PaymentAuthorized,
     PaymentConfirmed,
+    PaymentActionRequired,
     OrphanSaleFound,
     PaymentFailed,
     PaymentAbandoned,

@@ -14,13 +14,26 @@ from caas_contracts import (
     payments,
     reconciliation,
     streams,
+    subscriptions,
     vehicle_orders,
 )
 from caas_contracts.message import Message
 
 MESSAGES: Mapping[str, type[Message]] = {
     message.TYPE: message
-    for module in (payments, orders, vehicle_orders, ota, billing, reconciliation, gateway, operations, audit, streams)
+    for module in (
+        payments,
+        orders,
+        vehicle_orders,
+        subscriptions,
+        ota,
+        billing,
+        reconciliation,
+        gateway,
+        operations,
+        audit,
+        streams,
+    )
     for message in module.MESSAGES
 }
 

@@ -53,16 +53,16 @@ ORDERS_COMMANDS = Topic(
     description="what may be asked of orders: purchases placed and cancelled by other systems",
 )  # fmt: skip
 ORDERS_EVENTS = Topic(
-    "caas.orders.events.v1", "purchase_id, order_id or vehicle_id", "orders", ("orders",),
+    "caas.orders.events.v1", "purchase_id, subscription_id, order_id, vehicle_id or plan_code", "orders", ("orders",),
     ("ota", "billing", "reconciliation"),
-    description="what has happened to purchases, vehicle orders and vehicles",
+    description="what has happened to purchases, subscriptions, vehicle orders and vehicles",
 )  # fmt: skip
 OTA_COMMANDS = Topic(
     "caas.ota.commands.v1", "vehicle_id", "ota", ("orders", "billing"), ("ota",),
     description="activations, cancellations and deactivations, in order per vehicle",
 )  # fmt: skip
 OTA_EVENTS = Topic(
-    "caas.ota.events.v1", "activation_id", "ota", ("ota",), ("orders", "payments"),
+    "caas.ota.events.v1", "activation_id", "ota", ("ota",), ("orders", "payments", "billing"),
     description="the results of activations and deactivations",
 )  # fmt: skip
 BILLING_COMMANDS = Topic(
@@ -70,8 +70,9 @@ BILLING_COMMANDS = Topic(
     description="what may be asked of billing",
 )  # fmt: skip
 BILLING_EVENTS = Topic(
-    "caas.billing.events.v1", "subject_id", "billing", ("billing",), ("orders", "reconciliation"),
-    description="invoices and credit notes",
+    "caas.billing.events.v1", "subject_id, subscription_id or run_id", "billing", ("billing",),
+    ("orders", "reconciliation"),
+    description="invoices, credit notes, and what became of monthly invoices",
 )  # fmt: skip
 RECONCILIATION_COMMANDS = Topic(
     "caas.reconciliation.commands.v1", "subject_id", "reconciliation", ("payments",), ("reconciliation",),
@@ -90,7 +91,7 @@ GATEWAY_SETTLEMENTS = Topic(
     description="settlement lines pushed by the gateway",
 )  # fmt: skip
 VEHICLE_USAGE = Topic(
-    "caas.vehicle.usage.v1", "subscription or vehicle", "billing", ("vehicles",), (), partitions=12,
+    "caas.vehicle.usage.v1", "subscription_id or vehicle_id", "billing", ("vehicles",), ("billing",), partitions=12,
     description="usage of subscribed services",
 )  # fmt: skip
 OPERATIONS_ALERTS = Topic(

@@ -10,10 +10,11 @@ from uuid import UUID
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from caas_billing.app import service_of
+from caas_billing.domain.document import Document
 from caas_billing.domain.mailing import Mailing
 from caas_billing.gateway.postman import Postman
 from caas_billing.settings import BillingSettings
-from caas_billing.store import documents
+from caas_billing.store import documents, monthly_invoices
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.plugin import MakeDatabase
 from services.billing.tests.builders import a_mail_server, migrate
@@ -65,8 +66,13 @@ async def billing_on(url: str, smtp_port: int) -> AsyncIterator[Harness]:
         async with harness.runtime.reading() as tx:
             return await documents.read_pdf(tx, document_id)
 
+    async def read_monthly(document_id: UUID) -> Document | None:
+        async with harness.runtime.reading() as tx:
+            return await monthly_invoices.find_document(tx, document_id)
+
     settings = BillingSettings(database_url=url)
-    harness = Harness(service_of(settings, Postman(a_mail_server(smtp_port), read_pdf)), url)
+    postman = Postman(a_mail_server(smtp_port), read_pdf)
+    harness = Harness(service_of(settings, postman, read_monthly), url)
     async with harness:
         yield harness
 

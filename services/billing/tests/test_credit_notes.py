@@ -3,7 +3,6 @@
 from caas_chassis.testing.harness import Harness
 from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from caas_contracts.orders import PurchasePlaced
-from caas_contracts.payments import PaymentPurpose
 from services.billing.tests.builders import a_capture, a_purchase, a_refund, euros
 
 
@@ -103,9 +102,3 @@ async def test_a_refund_that_comes_before_the_purchase_is_known_is_credited_with
     (note,) = await billing.published(CreditNoteIssued)
     assert note.invoice_id == invoice.invoice_id
     assert note.total == euros(400)
-
-
-async def test_refunds_of_other_purposes_are_left_to_others(billing: Harness) -> None:
-    await billing.receive(a_refund(a_purchase(), 100, purpose=PaymentPurpose.SUBSCRIPTION))
-    assert await billing.published(CreditNoteIssued) == []
-    assert await billing.parked() == []

@@ -42,6 +42,21 @@ def _objects(reader: PdfReader) -> Iterator[DictionaryObject]:
             yield found
 
 
+def is_pdf_a_2b(pdf: bytes) -> bool:
+    """Whether the file claims PDF/A-2b, says how colours are meant, and brings all its fonts."""
+    reader = PdfReader(io.BytesIO(pdf))
+    claims = reader.root_object["/Metadata"].get_object()
+    assert isinstance(claims, StreamObject)
+    described = [entry for entry in _objects(reader) if entry.get("/Type") == "/FontDescriptor"]
+    return (
+        b"<pdfaid:part>2</pdfaid:part>" in claims.get_data()
+        and b"<pdfaid:conformance>B</pdfaid:conformance>" in claims.get_data()
+        and "/OutputIntents" in reader.root_object
+        and bool(described)
+        and all(entry.keys() & {"/FontFile", "/FontFile2", "/FontFile3"} for entry in described)
+    )
+
+
 def words_in(pdf: bytes) -> str:
     pages = PdfReader(io.BytesIO(pdf)).pages
     return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in pages))
@@ -184,17 +199,10 @@ def test_very_long_words_still_fit_on_the_page() -> None:
 
 def test_the_pdf_claims_pdf_a_2b_and_embeds_its_fonts() -> None:
     pdf = a_typesetter().pdf(an_invoice_document())
-    reader = PdfReader(io.BytesIO(pdf))
-    claims = reader.root_object["/Metadata"].get_object()
-    assert isinstance(claims, StreamObject)
-    assert b"<pdfaid:part>2</pdfaid:part>" in claims.get_data()
-    assert b"<pdfaid:conformance>B</pdfaid:conformance>" in claims.get_data()
-    assert "/OutputIntents" in reader.root_object
-    assert reader.metadata is not None
-    assert reader.metadata.title == "Factura S-2026-000042"
-    described = [entry for entry in _objects(reader) if entry.get("/Type") == "/FontDescriptor"]
-    assert described
-    assert all(entry.keys() & {"/FontFile", "/FontFile2", "/FontFile3"} for entry in described)
+    assert is_pdf_a_2b(pdf)
+    metadata = PdfReader(io.BytesIO(pdf)).metadata
+    assert metadata is not None
+    assert metadata.title == "Factura S-2026-000042"
 
 
 def test_the_same_document_gives_the_same_bytes() -> None:

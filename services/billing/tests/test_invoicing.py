@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from caas_chassis.testing.harness import Harness
 from caas_contracts.billing import InvoiceIssued, InvoiceKind
+from caas_contracts.orders import PurchaseKind
 from caas_contracts.payments import PaymentPurpose
 from services.billing.tests.builders import a_capture, a_purchase, euros
 
@@ -111,3 +112,15 @@ async def test_what_was_captured_is_what_is_invoiced(billing: Harness) -> None:
     await billing.receive(purchase, a_capture(purchase, captured=euros(1500)))
     (invoice,) = await billing.published(InvoiceIssued)
     assert invoice.total == euros(1500)
+
+
+async def test_a_subscription_is_no_sale_that_waits_for_its_payment(billing: Harness) -> None:
+    subscribed = a_purchase(0, kind=PurchaseKind.SUBSCRIPTION, duration_days=None, payment_id=None)  # SUB-1
+    bought = a_purchase()
+    await billing.receive(subscribed)
+    await billing.receive(subscribed, bought, a_capture(bought))
+    [invoice] = await billing.published(InvoiceIssued)
+    assert invoice.payment_id == bought.payment_id
+    async with billing.transaction() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM billable_purchase") == 1
+    assert await billing.parked() == []

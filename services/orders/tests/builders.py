@@ -26,7 +26,7 @@ from caas_contracts.payments import (
     SettlementStage,
     VoidGround,
 )
-from caas_orders.domain.purchase import Purchase
+from caas_orders.domain.purchase import Purchase, payment_of
 from caas_orders.domain.registration import Customer, Language, Vehicle
 from caas_orders.gateway import Current, MailOutcome, MaintenanceAnswer, MaintenanceQuestion, OutgoingMail, Sent
 from caas_orders.store import purchases, registrations
@@ -94,6 +94,7 @@ def place_purchase(
     customer_id: str = "cus-1",
     vehicle_id: str = "veh-1",
     duration_days: int | None = 30,
+    kind: PurchaseKind | None = None,
     payment_method: str = "tok_approved",
     consent: bool = True,
 ) -> PlacePurchase:
@@ -102,7 +103,7 @@ def place_purchase(
         customer_id=customer_id,
         vehicle_id=vehicle_id,
         service_code=service_code,
-        kind=PurchaseKind.PERMANENT if duration_days is None else PurchaseKind.TEMPORARY,
+        kind=kind or (PurchaseKind.PERMANENT if duration_days is None else PurchaseKind.TEMPORARY),
         duration_days=duration_days,
         payment_method=payment_method,
         immediate_performance_consent=consent,
@@ -125,7 +126,7 @@ def payment_authorized(
     activate_not_after: datetime | None = None,
 ) -> PaymentAuthorized:
     return PaymentAuthorized(
-        payment_id=purchase.payment_id,
+        payment_id=payment_of(purchase),
         purpose=PaymentPurpose.SERVICE,
         customer_id=purchase.customer_id,
         subject_id=purchase.purchase_id,
@@ -141,7 +142,7 @@ def payment_authorized(
 
 def payment_failed(purchase: Purchase, reason: str = "card_declined") -> PaymentFailed:
     return PaymentFailed(
-        payment_id=purchase.payment_id,
+        payment_id=payment_of(purchase),
         purpose=PaymentPurpose.SERVICE,
         customer_id=purchase.customer_id,
         subject_id=purchase.purchase_id,
@@ -154,7 +155,7 @@ def payment_failed(purchase: Purchase, reason: str = "card_declined") -> Payment
 
 def payment_abandoned(purchase: Purchase) -> PaymentAbandoned:
     return PaymentAbandoned(
-        payment_id=purchase.payment_id,
+        payment_id=payment_of(purchase),
         purpose=PaymentPurpose.SERVICE,
         customer_id=purchase.customer_id,
         subject_id=purchase.purchase_id,
@@ -166,7 +167,7 @@ def payment_abandoned(purchase: Purchase) -> PaymentAbandoned:
 
 def payment_captured(purchase: Purchase, activated_at: datetime | None = None) -> PaymentCaptured:
     return PaymentCaptured(
-        payment_id=purchase.payment_id,
+        payment_id=payment_of(purchase),
         purpose=PaymentPurpose.SERVICE,
         customer_id=purchase.customer_id,
         subject_id=purchase.purchase_id,
@@ -184,7 +185,7 @@ def payment_captured(purchase: Purchase, activated_at: datetime | None = None) -
 
 def settlement_failed(purchase: Purchase, stage: SettlementStage = SettlementStage.CAPTURE) -> PaymentSettlementFailed:
     return PaymentSettlementFailed(
-        payment_id=purchase.payment_id,
+        payment_id=payment_of(purchase),
         purpose=PaymentPurpose.SERVICE,
         customer_id=purchase.customer_id,
         subject_id=purchase.purchase_id,
@@ -201,7 +202,7 @@ def payment_voided(
     purchase: Purchase, ground: VoidGround = VoidGround.VERIFIED_REJECTION, reason: str = "incompatible"
 ) -> PaymentVoided:
     return PaymentVoided(
-        payment_id=purchase.payment_id,
+        payment_id=payment_of(purchase),
         purpose=PaymentPurpose.SERVICE,
         customer_id=purchase.customer_id,
         subject_id=purchase.purchase_id,
@@ -250,13 +251,15 @@ def activation_failed(purchase: Purchase, reason: str = "incompatible") -> Activ
 
 
 def invoice_issued(purchase: Purchase, number: str = "S-2026-000001") -> InvoiceIssued:
+    """Its invoice; one of the months of a subscription."""
+    is_monthly = purchase.kind is PurchaseKind.SUBSCRIPTION
     return InvoiceIssued(
         invoice_id=new_id(),
         number=number,
-        kind=InvoiceKind.SERVICE,
+        kind=InvoiceKind.SUBSCRIPTION if is_monthly else InvoiceKind.SERVICE,
         customer_id=purchase.customer_id,
         subject_id=purchase.purchase_id,
-        payment_id=purchase.payment_id,
+        payment_id=purchase.payment_id or new_id(),
         vat=[VatAmount(rate_bp=2100, base=_eur(743), vat=_eur(156))],
         total=_eur(899),
         issued_at=NOW,

@@ -11,7 +11,7 @@ from caas_orders.domain.notification import NoticeKind
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.registration import Language
 from caas_orders.gateway.letters import amount, compose
-from services.orders.tests.builders import a_vehicle
+from services.orders.tests.builders import NOW, a_vehicle
 
 FACTS = {
     "name": "Ana",
@@ -25,6 +25,15 @@ FACTS = {
     "ends_at": "",
     "number": "S-2026-000001",
     "document": "/invoices/1/document",
+    "is_subscription": False,
+    "plan": "0,015 € por km",
+    "period": "10/2026",
+    "amount": "14,85 €",
+    "outstanding": "14,85 €",
+    "next_attempt_on": "04/11/2026",
+    "link": "https://pay.example/confirmations#token",
+    "expires_at": "05/11/2026 09:00",
+    "cancelled_at": "08/11/2026 05:00",
 }
 
 
@@ -74,9 +83,9 @@ def test_a_service_off_the_shelf_keeps_its_configuration_but_is_not_sold() -> No
 
 def test_the_price_is_that_of_the_duration() -> None:
     offer = current_catalogue().offers["premium-audio"]
-    assert offer.price(PurchaseKind.TEMPORARY, 30) == Money(amount_minor=899, currency="EUR")
-    assert offer.price(PurchaseKind.PERMANENT, None) == Money(amount_minor=14900, currency="EUR")
-    missing = offer.price(PurchaseKind.TEMPORARY, None)
+    assert offer.price(PurchaseKind.TEMPORARY, 30, NOW) == Money(amount_minor=899, currency="EUR")
+    assert offer.price(PurchaseKind.PERMANENT, None, NOW) == Money(amount_minor=14900, currency="EUR")
+    missing = offer.price(PurchaseKind.TEMPORARY, None, NOW)
     assert isinstance(missing, Refusal)
     assert "1, 30" in missing.detail
 

@@ -1,18 +1,24 @@
 """Whatever arrives in whatever order, twice or not, on a real PostgreSQL: one allowed end (SVC-4 to SVC-11)."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from caas_chassis.cause import Cause
+from caas_chassis.handling import Received
 from caas_chassis.ids import new_id
 from caas_chassis.testing.harness import Harness
 from caas_contracts.message import Message
-from caas_contracts.ota import ActivateService, CancelActivation
+from caas_contracts.ota import ActivateService, CancelActivation, DeactivateService
 from caas_contracts.payments import CancelPayment, DeliveryDecision
+from caas_contracts.subscriptions import SubscriptionCancelled, SubscriptionStarted
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.status import PurchaseStatus
+from caas_orders.handlers import HANDLERS
 from caas_orders.handlers.purchasing import cancel
 from services.orders.tests.builders import (
     a_vehicle,
@@ -29,6 +35,7 @@ from services.orders.tests.builders import (
     settlement_failed,
     stored,
 )
+from services.orders.tests.subscription_builders import subscribing
 from services.orders.tests.world import Fact, Move, World
 
 
@@ -135,3 +142,45 @@ async def test_a_cancellation_that_races_the_authorization_takes_one_of_the_two_
     for purchase in placed:
         assert (purchase.purchase_id in activated) != (purchase.payment_id in given_up)
     assert len(await harness.published(CancelActivation)) == len(activated)
+
+
+class _Killed(Exception):
+    """The process is gone."""
+
+
+async def _handle_and_die(harness: Harness, message: Message) -> None:
+    async with harness.transaction() as tx:
+        await HANDLERS[type(message)]([Received(message, Cause.of_person("operator:test"))], tx=tx)
+        raise _Killed
+
+
+async def _deliver_with_deaths(harness: Harness, message: Message) -> None:
+    """The process dies before the commit, handles it, dies before it says so to the broker, and handles it again."""
+    with pytest.raises(_Killed):
+        await _handle_and_die(harness, message)
+    await harness.receive(message)
+    await harness.receive_again(message)
+    await harness.receive(message.model_copy())  # Told once more by its sender, which had died as well.
+
+
+@pytest.mark.parametrize("verdict", [service_activated, activation_failed])
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_deaths_around_the_cars_answer_and_the_cancellation_of_a_subscription_change_nothing(
+    harness: Harness, verdict: Callable[[Purchase], Message], is_cancelled_first: bool
+) -> None:
+    purchase = await subscribing(harness)  # SVC-11, SUB-7
+    messages = [cancel_purchase(purchase), verdict(purchase)]
+    for message in messages if is_cancelled_first else reversed(messages):
+        await _deliver_with_deaths(harness, message)
+    is_applied = verdict is service_activated
+    begun = is_applied and not is_cancelled_first
+    end = await stored(harness, purchase.purchase_id)
+    failed_first = not is_applied and not is_cancelled_first
+    assert end.status is (
+        PurchaseStatus.ENDED if begun else PurchaseStatus.FAILED if failed_first else PurchaseStatus.CANCELLED
+    )
+    assert len(await harness.published(SubscriptionStarted)) == begun
+    assert len(await harness.published(SubscriptionCancelled)) == begun
+    assert len(await harness.published(DeactivateService)) == is_applied
+    assert len(await harness.published(CancelActivation)) == is_cancelled_first
+    assert await harness.parked() == []

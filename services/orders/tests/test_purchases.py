@@ -155,6 +155,7 @@ async def test_a_failed_activation_is_not_charged_and_the_customer_is_told(
     assert (failed.status, failed.charged, failed.reason) == (PurchaseStatus.FAILED, False, "incompatible")
     assert event.charged is False
     assert mailer.subjects == ["No hemos podido activar Sonido prémium: no se le ha cobrado nada"]
+    assert "retención de 8,99 €, desaparecerá en unos días.\nNuestro soporte" in mailer.sent[0].text
 
 
 async def test_a_declined_payment_activates_nothing(harness: Harness, mailer: PlayedMailer) -> None:

@@ -4,9 +4,9 @@ import asyncio
 from datetime import timedelta
 
 from caas_contracts.operations import AlertKind, AlertRaised
-from caas_contracts.ota import ActivationFailed, ServiceActivated
+from caas_contracts.ota import ActivationFailed, ServiceActivated, ServiceDeactivated
 from caas_contracts.payments import VoidGround
-from services.ota.tests.builders import Ota, SigningVehicle, a_cancellation, an_activation
+from services.ota.tests.builders import Ota, SigningVehicle, a_cancellation, a_deactivation, an_activation
 
 
 async def test_a_verified_success_is_published_once_with_its_evidence(ota: Ota) -> None:
@@ -25,6 +25,19 @@ async def test_a_verified_success_is_published_once_with_its_evidence(ota: Ota) 
     assert not activated.late
     assert [attempt.outcome for attempt in activated.attempts] == ["applied"]
     assert await ota.status_of(message.activation_id) == "applied"
+
+
+async def test_an_activation_without_a_payment_is_applied_and_deactivated_as_any_other(ota: Ota) -> None:
+    vehicle = await ota.registered_vehicle()
+    message = await ota.activating(vehicle, payment_id=None)  # SUB-1
+    await ota.answered(vehicle, "applied")
+    await ota.harness.receive(a_deactivation(message, "customer_cancelled"))
+    await ota.harness.run_effects()
+    await ota.answered(vehicle, "applied")
+    (activated,) = await ota.harness.published(ServiceActivated)
+    (deactivated,) = await ota.harness.published(ServiceDeactivated)
+    assert (activated.payment_id, deactivated.payment_id) == (None, None)
+    assert activated.activation_id == deactivated.activation_id == message.activation_id
 
 
 async def test_the_same_request_again_changes_nothing_and_another_content_is_refused(ota: Ota) -> None:

@@ -62,6 +62,7 @@ def a_charge(
     customer_id: str = "customer-1",
     payment_method: str = "tok_approved",
     idempotency_key: str | None = None,
+    customer_present: bool = True,
 ) -> ChargePayment:
     payment_id = new_id()
     return ChargePayment(
@@ -72,6 +73,7 @@ def a_charge(
         subject_id=new_id(),
         amount=amount,
         payment_method=payment_method,
+        customer_present=customer_present,
         requested_at=NOW,
     )
 

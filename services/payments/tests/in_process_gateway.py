@@ -26,7 +26,14 @@ _TOOK_MONEY = (
 )
 
 
-_DECLINED = {"tok_declined": "card_declined", "tok_insufficient_funds": "insufficient_funds"}
+_DECLINED = {
+    "tok_declined": "card_declined",
+    "tok_insufficient_funds": "insufficient_funds",
+    "tok_lost_card": "lost_card",
+    "tok_closed_account": "closed_account",
+}
+_UNDECIDED = (TransactionStatus.PENDING, TransactionStatus.REQUIRES_ACTION)
+PAGE = "https://bank.test/confirm/"
 
 
 class InProcessGateway:
@@ -37,6 +44,7 @@ class InProcessGateway:
         self.calls: dict[str, int] = defaultdict(int)
         self._sales: set[str] = set()
         self._answers: dict[str, GatewayResult] = {}
+        self._before: dict[str, deque[Callable[[], None]]] = defaultdict(deque)
         self._script: dict[str, deque[tuple[GatewayResult, bool]]] = defaultdict(deque)
 
     def script(self, operation: str, *results: GatewayResult, booked: bool = False) -> None:
@@ -75,9 +83,20 @@ class InProcessGateway:
     def decide_pending(self, reference: str, *, approved: bool) -> None:
         """What a pending authorization or sale comes to."""
         found = self.books[reference]
+        assert found.status in _UNDECIDED, f"{reference} is {found.status}"
+        found = replace(found, action_url=None)
         declined = replace(found, status=TransactionStatus.DECLINED, decline_code="card_declined")
         approve = _taken if reference in self._sales else _held
         self.books[reference] = approve(found) if approved else declined
+
+    def require_action(self, reference: str) -> None:
+        """A pending payment turns out to need its customer."""
+        found = self.books[reference]
+        self.books[reference] = replace(found, status=TransactionStatus.REQUIRES_ACTION, action_url=PAGE + found.id)
+
+    def before(self, operation: str, happens: Callable[[], None]) -> None:
+        """Something happens right before the next call of an operation has its effect."""
+        self._before[operation].append(happens)
 
     def expire(self, reference: str) -> None:
         """The hold's time is over."""
@@ -85,6 +104,8 @@ class InProcessGateway:
 
     def _answer(self, operation: str, task: GatewayTask, run: Callable[[], GatewayResult]) -> GatewayResult:
         self.calls[operation] += 1
+        if self._before[operation]:
+            self._before[operation].popleft()()
         scripted = self._script[operation].popleft() if self._script[operation] else None
         if scripted and not scripted[1]:
             return scripted[0]
@@ -104,6 +125,10 @@ class InProcessGateway:
         )
         if token in _DECLINED:
             transaction = replace(transaction, status=TransactionStatus.DECLINED, decline_code=_DECLINED[token])
+        elif token == "tok_requires_action":
+            transaction = replace(
+                transaction, status=TransactionStatus.REQUIRES_ACTION, action_url=PAGE + transaction.id
+            )
         elif token != "tok_pending":
             transaction = _held(transaction)
         return self._book(transaction)
@@ -135,8 +160,8 @@ class InProcessGateway:
 
     def _void(self, task: GatewayTask) -> GatewayResult:
         found = self.books[task.reference]
-        if found.status is TransactionStatus.AUTHORIZED:
-            return self._book(replace(found, status=TransactionStatus.VOIDED, held_minor=0))
+        if found.status in (TransactionStatus.AUTHORIZED, TransactionStatus.REQUIRES_ACTION):
+            return self._book(replace(found, status=TransactionStatus.VOIDED, held_minor=0, action_url=None))
         codes = {TransactionStatus.VOIDED: "already_voided", TransactionStatus.EXPIRED: "hold_expired"}
         return Refused(codes.get(found.status, "already_captured"))
 

@@ -49,6 +49,17 @@ class SandboxGateway:
             cursor, has_more = page["next_cursor"], page["has_more"]
         return found
 
+    def transaction(self, reference: str) -> dict[str, Any]:
+        """The one transaction under a reference, as the gateway tells it."""
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        answer = self._http.get("/transactions", params={"reference": reference}, headers=headers).raise_for_status()
+        [found] = answer.json()["transactions"]
+        return dict(found)
+
+    def customer(self, page: str, choice: str) -> int:
+        """The customer opens a page of the gateway and decides; the status of the answer."""
+        return self._http.post(f"{page}/{choice}").status_code
+
     def close(self) -> None:
         """Close the test's own connections."""
         self._http.close()

@@ -19,6 +19,7 @@ from caas_contracts.payments import (
     ChargebackReceived,
     DeliveryDecision,
     PaymentCaptured,
+    PaymentConfirmed,
     PaymentFailed,
     PaymentInitiated,
     PaymentPurpose,
@@ -31,7 +32,7 @@ from caas_payments.domain.risk import POLICIES, CustomerHistory, RiskPolicy, dec
 from caas_payments.domain.rules import Rules
 from caas_payments.handlers.exposing import ExposureGauges
 from caas_payments.store.exposure import read_customer_exposures, read_exposure, read_exposure_of
-from services.payments.tests.builders import NOW, a_refund, a_settlement, a_success, an_authorization
+from services.payments.tests.builders import NOW, PRICE, a_charge, a_refund, a_settlement, a_success, an_authorization
 from services.payments.tests.in_process_gateway import InProcessGateway
 from services.payments.tests.web import a_token, serving
 from services.payments.tests.webhook_builders import a_body
@@ -218,3 +219,21 @@ async def test_a_settled_purchase_makes_room_for_the_next(payments: Harness, gat
         await limited.receive(a_settlement(first))
         await a_delivered_payment(limited, "C-1", 800)
         assert len(await limited.published(PaymentFailed)) == 1
+
+
+async def test_what_a_customer_owes_besides_refuses_no_monthly_bill(payments: Harness) -> None:  # RSK-1
+    """A bill is for use that was delivered; only an amount that no bill should have is refused."""
+    policy = Rules().policy
+    most = Money(amount_minor=policy.max_amount_minor, currency="EUR")
+    await payments.receive(*(an_authorization(amount=most) for _ in range(5)))
+    bills = [
+        a_charge(purpose=PaymentPurpose.SUBSCRIPTION, amount=amount, customer_present=False)
+        for amount in (PRICE, most, Money(amount_minor=policy.max_amount_minor + 1, currency="EUR"))
+    ]
+    await payments.receive(*bills, an_authorization(amount=PRICE))
+    await payments.run_effects()
+    paid = {one.payment_id for one in await payments.published(PaymentConfirmed)}
+    assert paid == {one.payment_id for one in bills[:2]}
+    assert [one.reason for one in await payments.published(PaymentFailed)] == ["risk_refused"] * 2
+    ratings = {one.rating for one in await payments.published(PaymentInitiated) if one.payment_id in paid}
+    assert ratings == {RiskRating.HIGH}

@@ -188,3 +188,18 @@ async def test_the_message_of_an_unknown_payment_is_parked(payments: Harness) ->
     [parked] = await payments.parked()
     assert parked["reason"] == "refused"
     assert "unknown_payment" in parked["detail"]
+
+
+async def test_the_result_of_a_subscription_concerns_no_payment(payments: Harness, gateway: InProcessGateway) -> None:
+    bought, subscribed = an_authorization(), an_authorization()
+    await payments.receive(bought)
+    await payments.run_effects()
+    without_payment = {"payment_id": None}  # SUB-1
+    await payments.receive(a_success(subscribed).model_copy(update=without_payment))
+    await payments.receive(a_failure(subscribed).model_copy(update=without_payment))
+    assert await status_of(payments, bought.payment_id) == "AUTHORIZED"
+    assert await journey_of(payments, bought.payment_id) == ["INITIATED>PROCESSING", "PROCESSING>AUTHORIZED"]
+    await payments.receive(a_success(subscribed).model_copy(update=without_payment), a_success(bought))
+    await payments.run_effects()
+    assert gateway.calls["capture"] == 1
+    assert await payments.parked() == []

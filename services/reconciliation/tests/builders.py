@@ -17,6 +17,7 @@ from caas_contracts.payments import (
     PaymentSettlementFailed,
     SettlementStage,
 )
+from caas_contracts.subscriptions import CollectionOpened, CollectionSettled
 from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 from caas_reconciliation.domain.facts import vat_included
 from caas_reconciliation.domain.settlement import SettlementLine
@@ -143,6 +144,44 @@ def a_credit_note(refund: PaymentRefunded) -> CreditNoteIssued:
         issued_at=AN_INSTANT,
         document_url="/credit-notes/1/document",
     )
+
+
+def a_monthly_invoice(payment_id: UUID, *, total_minor: int = PRICE_MINOR) -> InvoiceIssued:
+    """A month's invoice; `payment_id` is its first attempt's."""
+    changes = {"kind": InvoiceKind.SUBSCRIPTION, "number": "M-2026-000001"}
+    return an_invoice(payment_id, total_minor=total_minor).model_copy(update=changes)
+
+
+def a_monthly_payment(payment_id: UUID, invoice: InvoiceIssued) -> PaymentConfirmed:
+    """An attempt at it that succeeded."""
+    paid = _payment(payment_id, invoice.total, AN_INSTANT)
+    paid |= {"purpose": PaymentPurpose.SUBSCRIPTION, "subject_id": invoice.invoice_id}
+    return PaymentConfirmed(**paid, gateway_transaction_id=transaction_of(payment_id))
+
+
+def a_collection(invoice: InvoiceIssued) -> CollectionOpened:
+    return CollectionOpened(
+        **_collection(invoice), customer_name="Ana", customer_tax_id=None, attempts=3, due_on="2026-03-31"
+    )
+
+
+def a_settled_collection(invoice: InvoiceIssued, payment_id: UUID) -> CollectionSettled:
+    return CollectionSettled(**_collection(invoice), payment_id=payment_id)
+
+
+def _collection(invoice: InvoiceIssued) -> dict[str, Any]:
+    return {
+        "collection_id": UUID(int=invoice.invoice_id.int ^ 4),
+        "subscription_id": invoice.subject_id,
+        "customer_id": invoice.customer_id,
+        "vehicle_id": "vehicle-1",
+        "service_code": "seat-heating",
+        "invoice_id": invoice.invoice_id,
+        "invoice_number": invoice.number,
+        "period": "2026-02",
+        "amount": invoice.total,
+        "occurred_at": AN_INSTANT,
+    }
 
 
 def a_vehicle_order(payment_id: UUID) -> VehicleOrderPlaced:

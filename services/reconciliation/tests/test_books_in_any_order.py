@@ -18,14 +18,18 @@ from services.reconciliation.tests.builders import (
     PRICE_MINOR,
     a_capture,
     a_chargeback,
+    a_collection,
     a_credit_note,
     a_failed_settlement,
     a_line,
+    a_monthly_invoice,
+    a_monthly_payment,
     a_purchase,
     a_refund,
     a_refund_line,
     a_reservation_invoice,
     a_sale,
+    a_settled_collection,
     a_vehicle_invoice,
     a_vehicle_order,
     an_invoice,
@@ -83,6 +87,28 @@ def a_delivered_vehicle(payment_id: UUID) -> Story:
     return Story(facts, lines)
 
 
+def a_billed_month(payment_id: UUID, attempts: int, collected: bool, refunded: int, charged_back: bool) -> Story:
+    """Paid by its n-th attempt, perhaps out of collections, perhaps given back in part or charged back."""
+    invoice, paid_by = a_monthly_invoice(payment_id), UUID(int=payment_id.int + attempts)
+    facts: list[Message] = [invoice, a_monthly_payment(paid_by, invoice)]
+    lines = [a_line(paid_by, line_id=f"m_{paid_by.hex}")]
+    if collected:
+        facts += [a_collection(invoice), a_settled_collection(invoice, paid_by)]
+    if refunded:
+        refund = a_refund(paid_by, refunded, refund_id=UUID(int=paid_by.int + 100))
+        facts += [refund, a_credit_note(refund)]
+        lines.append(a_refund_line(refund, line_id=f"n_{paid_by.hex}"))
+    if charged_back:
+        facts.append(a_chargeback(paid_by))
+        lines += chargeback_lines(paid_by)
+    return Story(tuple(facts), tuple(lines))
+
+
+def an_unpaid_month(payment_id: UUID) -> Story:
+    invoice = a_monthly_invoice(payment_id)
+    return Story((invoice, a_collection(invoice)), ())
+
+
 def a_stranger(payment_id: UUID) -> Story:
     return Story((), (a_line(payment_id, line_id=f"s_{payment_id.hex}"),))
 
@@ -103,7 +129,11 @@ def stories(draw: st.DrawFn) -> Story:
         others = [
             st.builds(make, here) for make in (a_lost_service, a_loss_in_transit, a_stranger, a_delivered_vehicle)
         ]
-        told.append(draw(st.one_of(sold, sold, *others)))
+        months = [
+            st.builds(a_billed_month, here, st.integers(0, 2), st.booleans(), st.sampled_from([0, 900]), st.booleans()),
+            st.builds(an_unpaid_month, here),
+        ]
+        told.append(draw(st.one_of(sold, sold, *others, *months)))
     return Story(
         tuple(fact for story in told for fact in story.facts), tuple(line for story in told for line in story.lines)
     )

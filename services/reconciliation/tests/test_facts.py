@@ -131,3 +131,13 @@ async def test_a_ledger_that_was_tampered_with_is_found_out(service: Reconciliat
         found = await rebuild_ledger(tx=tx)
     assert not found.holds
     assert found.differences == [f"payment_captured {capture.payment_id}"]
+
+
+async def test_a_subscription_is_no_fact_for_the_books_until_it_is_invoiced(service: Reconciliation) -> None:
+    subscribed = a_purchase(uuid4(), price_minor=0).model_copy(update={"payment_id": None})  # SUB-1
+    payment = uuid4()
+    await service.harness.receive(subscribed)
+    await service.harness.receive(subscribed, a_purchase(payment), a_failed_settlement(payment))
+    assert await service.balances() == {"revenue": -1652, "vat_output": -347, "write_offs": PRICE_MINOR}
+    assert await service.harness.parked() == []
+    await service.assert_books_hold()

@@ -86,7 +86,7 @@ def test_the_credit_note_of_a_reservation_takes_the_advance_back() -> None:
 def test_a_failed_capture_is_written_off_against_the_sale_that_no_invoice_posts() -> None:  # SVC-8
     lost = facts.settlement_failed(a_failed_settlement(PAYMENT), "m")
     assert moved(lost) == {"write_offs": 1999, "receivable": -1999}
-    [sale] = unpaid_sale(facts.purchase_placed(a_purchase(PAYMENT), "m"))
+    [sale] = unpaid_sale(facts.purchase_placed(a_purchase(PAYMENT), PAYMENT, "m"))
     assert {line.account: line.amount_minor for line in sale.lines} == {
         "receivable": 1999,
         "revenue": -1652,
@@ -100,7 +100,7 @@ def test_a_loss_after_the_capture_is_written_off_from_transit() -> None:
 
 
 def test_a_placed_purchase_and_a_chargeback_notice_move_no_money() -> None:
-    assert moved(facts.purchase_placed(a_purchase(PAYMENT), "m")) == {}
+    assert moved(facts.purchase_placed(a_purchase(PAYMENT), PAYMENT, "m")) == {}
     assert moved(facts.chargeback_received(a_chargeback(PAYMENT), "m")) == {}
 
 

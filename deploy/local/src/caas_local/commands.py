@@ -19,6 +19,7 @@ from caas_chassis.embedded.errors import EmbeddedServerError
 from caas_chassis.embedded.locking import exclusive
 from caas_local.demo import play
 from caas_local.demo.actors import RequestFailed
+from caas_local.demo.month.assessing import LEAST_SUBSCRIPTIONS
 from caas_local.layout import PARTNERS, SERVICES, Layout
 from caas_local.platform import Platform, PlatformFailed
 from caas_local.tokens import fetch_token
@@ -93,21 +94,25 @@ def token(role: str, subject: str) -> None:
 
 
 @app.command
-def demo(*, purchases: int = 240, keep: bool = False) -> None:
-    """Sell services over every outcome, reconcile, and check the invariants.
+def demo(*, purchases: int = 240, subscriptions: int = 2000, keep: bool = False) -> None:
+    """Sell services and cars over every outcome, bill subscriptions, reconcile, and check the invariants.
 
     Parameters
     ----------
     purchases
         How many to sell; at least 200.
+    subscriptions
+        How many to bill for two months; at least 2000, or 0 to leave them out.
     keep
         Leave the platform of the demo running.
     """
     if purchases < 200:
         _fail("the demo sells at least 200 services: give --purchases 200 or more", code=2)
+    if 0 < subscriptions < LEAST_SUBSCRIPTIONS:
+        _fail(f"the demo bills at least {LEAST_SUBSCRIPTIONS} subscriptions, or none: give --subscriptions 0", code=2)
     folder = (STATE / "demo").absolute()
     with _alone(folder):
-        report = _run(play(folder, purchases, keep=keep))
+        report = _run(play(folder, purchases, subscriptions, keep=keep))
     sys.exit(0 if report.holds else 1)
 
 

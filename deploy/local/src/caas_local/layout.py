@@ -15,11 +15,11 @@ from caas_chassis.embedded.ports import free_port, is_free
 
 SERVICES: Final = ("payments", "orders", "ota", "billing", "reconciliation")
 SUPPLIERS: Final = ("factory", "registration", "transport")
-PARTNERS: Final = ("gateway", "vehicles", "vss", "mail", "identity", *SUPPLIERS)
+PARTNERS: Final = ("gateway", "vehicles", "vss", "mail", "identity", "usage", *SUPPLIERS)
 _FIXED: Final = {
     "payments": 8101, "orders": 8102, "ota": 8103, "billing": 8104, "reconciliation": 8105,
     "gateway": 8201, "vehicles": 8202, "vss": 8203, "mail": 8204, "identity": 8205,
-    "factory": 8206, "registration": 8207, "transport": 8208, "mqtt": 8883, "smtp": 8025,
+    "factory": 8206, "registration": 8207, "transport": 8208, "usage": 8209, "mqtt": 8883, "smtp": 8025,
 }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ class Platform:
         await create_topics(self.bootstrap_servers, all_topics())
         if not self.layout.clock_file.exists():
             write_offset(self.layout.clock_file, timedelta(0))
-        await self.launch(partner_programs(self.layout))
+        await self.launch(partner_programs(self.layout, self.bootstrap_servers))
         await self.launch(service_programs(self.layout, self.bootstrap_servers, self.databases))
 
     async def launch(self, programs: Sequence[Program]) -> None:
@@ -116,6 +116,10 @@ class Platform:
     def database_urls(self) -> dict[str, str]:
         """Each service's database for the role that serves."""
         return {name: urls.serving for name, urls in self.databases.items()}
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The environment of a partner or service: what a command for its operators needs."""
+        return self._environment(self._programs[name])
 
     def pid(self, name: str) -> int | None:
         """The process id of a partner or service while it runs."""

@@ -23,14 +23,15 @@ class Program:
     ready_url: str
 
 
-def partner_programs(layout: Layout) -> list[Program]:
-    """The sandbox: gateway, vehicles with their MQTT broker, maintenance system, mail, identity, suppliers."""
+def partner_programs(layout: Layout, bootstrap_servers: str) -> list[Program]:
+    """The sandbox: gateway, vehicles with their MQTT broker and their use, maintenance, mail, identity, suppliers."""
     webhook_url = f"{layout.url('payments')}/webhooks/gateway"
     arguments: dict[str, list[str]] = {
         "identity": ["--issuer", layout.url("identity")],
         "mail": ["--smtp-port", str(layout.ports["smtp"])],
         "vss": ["--api-key", layout.api_key],
         "vehicles": ["--mqtt-port", str(layout.ports["mqtt"])],
+        "usage": ["--bootstrap-servers", bootstrap_servers],
         "gateway": [
             "--api-key", layout.api_key, "--webhook-url", webhook_url, "--webhook-secret", layout.webhook_secret,
         ],
@@ -87,6 +88,7 @@ def _settings_of(layout: Layout, service: str) -> dict[str, str]:
                 **gateway,
                 "AUDIT_ANCHOR_EVERY_S": "2",
                 "EXPOSURE_EVERY_S": "2",
+                "PUBLIC_URL": layout.url("payments"),
                 "WEBHOOK_SECRET": layout.webhook_secret,
             }
         case "orders":

@@ -33,6 +33,7 @@ from caas_orders.handlers.errands import FACTORY_EFFECT, REGISTRATION_EFFECT, TR
 from caas_orders.handlers.order_amending import DEADLINE_TIMER
 from caas_orders.handlers.order_paying import forfeit_overdue
 from caas_orders.handlers.placing import MAINTENANCE_EFFECT
+from caas_orders.handlers.publishing_plans import RatePlanPublisher
 from caas_orders.handlers.purchasing import record_maintenance
 from caas_orders.handlers.supplying import record_factory_orders, record_registrations, record_transports
 from caas_orders.handlers.telling import ALERT_MAIL_EFFECT, MAIL_EFFECT, record_alert_mails, record_mails
@@ -89,6 +90,8 @@ def orders_service(
             ),
             *(_supply_effects(suppliers, rules) if suppliers else ()),
         ],
+        loops=[RatePlanPublisher],
+        append_only=("published_rate_plan",),
         timers={DEADLINE_TIMER: partial(forfeit_overdue, policy=rules)},
     )
 

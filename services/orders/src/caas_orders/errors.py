@@ -259,6 +259,10 @@ class InvitationInvalid(Problem):
     title = "This invitation cannot be used"
 
 
+class PublishedPlanChanged(Exception):
+    """The packaged catalogue changes the terms of a rate plan's version that billing was told (SUB-3)."""
+
+
 class WebhookRefused(Problem):
     """A partner's webhook is forged, stale or malformed; nothing changed. `detail` shows nothing of it."""
 

@@ -30,6 +30,7 @@ from caas_payments.handlers.circuit import CircuitAlarm
 from caas_payments.handlers.exposing import ExposureGauges
 from caas_payments.handlers.outcomes import gateway_effect
 from caas_payments.handlers.table import handlers_under, timers_under
+from caas_payments.http.actions import actions_router
 from caas_payments.http.bridge import webhook_door
 from caas_payments.http.cases import cases_router
 from caas_payments.http.operating import captures_router, operating_router
@@ -69,6 +70,7 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
         cases_router(runtime, rules),
         oversight_router(runtime),
         webhooks_router(runtime, rules, reader),
+        actions_router(runtime),
     ]
     app = create_app(runtime, routers, doors=[webhook_door(runtime, reader)])
     _close_at_the_end(app, partner)
@@ -99,6 +101,7 @@ def rules_of(settings: PaymentsSettings) -> Rules:
     retries = RetryPolicy(
         call_delays=settings.retry_delays,
         pending_poll=timedelta(seconds=settings.pending_poll_s),
+        action_poll=timedelta(seconds=settings.action_poll_s),
         longest=timedelta(seconds=settings.longest_pause_s),
         first_look_up=timedelta(seconds=settings.first_look_up_s),
         while_frozen=timedelta(seconds=settings.frozen_look_up_s),
@@ -110,6 +113,8 @@ def rules_of(settings: PaymentsSettings) -> Rules:
         retries=retries,
         activation_margin=timedelta(seconds=settings.activation_margin_s),
         void_margin=timedelta(seconds=settings.void_margin_s),
+        action_life=timedelta(seconds=settings.action_life_s),
+        public_url=settings.public_url,
     )
     return Rules(terms=terms, policy=POLICIES[settings.risk_policy_version], jitter=settings.retry_jitter)
 
@@ -120,7 +125,7 @@ def gateway_of(settings: PaymentsSettings) -> PaymentGateway:
         case GatewayKind.CAAS:
             return GatewayClient(http_client(settings))
         case GatewayKind.STRIPE:
-            return StripeGateway(http_client(settings))
+            return StripeGateway(http_client(settings), settings.return_url)
         case _:
             assert_never(settings.gateway_kind)
 

@@ -81,6 +81,38 @@ class WebhookTooLarge(Problem):
     title = "The webhook is too large"
 
 
+class LinkNotFound(Problem):
+    """No payment has this link."""
+
+    status = 404
+    code = "link_not_found"
+    title = "No such link"
+
+
+class LinkUsed(Problem):
+    """The link was used before (PAY-9)."""
+
+    status = 410
+    code = "link_used"
+    title = "This link was used"
+
+
+class LinkExpired(Problem):
+    """The link was not used in time (PAY-9)."""
+
+    status = 410
+    code = "link_expired"
+    title = "This link has expired"
+
+
+class LinkOver(Problem):
+    """What the link was for is decided."""
+
+    status = 410
+    code = "link_over"
+    title = "Nothing is left to confirm"
+
+
 class CaseNotFound(Problem):
     """There is no such case."""
 

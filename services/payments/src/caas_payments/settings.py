@@ -18,7 +18,7 @@ class GatewayKind(StrEnum):
 
 
 class PaymentsSettings(ServiceSettings):
-    """The margins, `key_life_s`, `key_safety_s` and `believe_absence_after_s` are business time."""
+    """The margins, `action_life_s`, `key_life_s`, `key_safety_s` and `believe_absence_after_s` are business time."""
 
     model_config = SettingsConfigDict(env_prefix="CAAS_PAYMENTS_", hide_input_in_errors=True, populate_by_name=True)
 
@@ -48,11 +48,18 @@ class PaymentsSettings(ServiceSettings):
     breaker_open_s: float = Field(default=15.0, gt=0, description="how long an open circuit spares the gateway")
     pending_poll_s: float = Field(default=30.0, gt=0, description="how often a PENDING payment is looked up")
 
+    action_poll_s: float = Field(default=300.0, gt=0, description="how often one that waits for its customer is")
+    action_life_s: int = Field(default=259_200, gt=0, description="how long a customer's link works (PAY-9)")
+    public_url: str = Field(
+        default="http://127.0.0.1:8101", max_length=400, pattern="^https?://", description="where customers find us"
+    )
+    return_url: str = Field(default="", description="where a Stripe page leads the customer afterwards (PAY-9)")
+
     activation_margin_s: int = Field(default=86_400, ge=0, description="activate_not_after before the hold's end")
     void_margin_s: int = Field(default=3_600, ge=0, description="clock margin between the deadline and the void")
     exposure_every_s: float = Field(default=15.0, ge=1, le=3600, description="measure the open exposure (RSK-3)")
     audit_anchor_every_s: float = Field(default=60.0, ge=1, le=3600, description="anchor the audit log's head (PAY-4)")
-    risk_policy_version: int = Field(default=1, ge=1)
+    risk_policy_version: int = Field(default=2, ge=1)
 
     @model_validator(mode="after")
     def _absence_outlasts_a_call(self) -> Self:

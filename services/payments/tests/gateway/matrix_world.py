@@ -158,6 +158,10 @@ class World:
             found[str(row["payment_id"])].append(row)
         return found
 
+    async def execute(self, statement: str) -> None:
+        """As if time had passed, say."""
+        await self._database.execute(statement)
+
     async def log(self) -> dict[str, list[dict[str, Any]]]:
         """The gateway's log by reference."""
         found = defaultdict(list)

@@ -29,6 +29,7 @@ class Capability(StrEnum):
     DECLINE = "a decline carries its reason"
     NO_METHOD = "an unknown payment method is refused"
     PENDING = "a customer's own step leaves the payment pending"
+    ACTION = "it names the page of that step, and can be asked to give it up"
     SALE = "a sale takes the amount in one step"
     CAPTURE = "capture takes what is held"
     CAPTURE_ONCE = "a second capture is refused"
@@ -56,6 +57,8 @@ class Target:
     approved: str
     declined: str
     pending: str = ""
+    action: str = ""
+    return_url: str = ""
     unknown_method: str = ""
     key: str = ""
     cannot: Mapping[Capability, str] = field(default_factory=dict)
@@ -69,12 +72,14 @@ class Target:
             gateway_api_key=SecretStr(self.key if key is None else key),
             gateway_timeout_s=timeout_s,
             gateway_connect_timeout_s=10.0,
+            return_url=self.return_url,
         )
         return gateway_of(settings)
 
 
 _NOT_OPENAPI: Final = "it has checks of its own"
 _IN_PROCESS: Final = "there is no network to the test's own process"
+_NO_CARDS: Final = "only a card number makes it ask for authentication, and none enters here (GW-6)"
 _STATELESS: Final = "it keeps no state: every answer is a fixture"
 
 SANDBOX: Final = Target(
@@ -83,6 +88,7 @@ SANDBOX: Final = Target(
     approved="tok_approved",
     declined="tok_declined:customer-7",
     pending="tok_pending",
+    action="tok_requires_action",
     unknown_method="tok_never_heard_of",
     key=API_KEY,
     cannot={Capability.VALID: "it does not speak Stripe's API"},
@@ -94,6 +100,7 @@ IN_PROCESS: Final = Target(
     approved="tok_approved",
     declined="tok_declined:customer-7",
     pending="tok_pending",
+    action="tok_requires_action",
     cannot={
         Capability.NO_METHOD: "it takes every token that it does not know for a good one",
         Capability.OTHER_AMOUNT: "it answers a known key with what it did, whatever is asked",
@@ -115,7 +122,8 @@ LOCALSTRIPE: Final = Target(
         Capability.SAME_KEY: "it ignores idempotency keys: a repeated creation creates again",
         Capability.OTHER_AMOUNT: "it ignores idempotency keys",
         Capability.ONE_EFFECT: "it ignores idempotency keys",
-        Capability.PENDING: "only a card number makes it ask for authentication, and none enters here (GW-6)",
+        Capability.PENDING: _NO_CARDS,
+        Capability.ACTION: _NO_CARDS,
         Capability.PARTIAL_CAPTURE: "it books the whole amount and a refund of the rest, and tells no amount received",
         Capability.CAPTURE_RELEASED: "it captures the charge of a canceled PaymentIntent",
         Capability.REFUND_LIMIT: "it adds refunds up without a limit",
@@ -125,6 +133,7 @@ LOCALSTRIPE: Final = Target(
 
 STRIPE_MOCK: Final = Target(
     name="stripe_mock",
+    return_url="https://caas.example/confirmed",
     kind=GatewayKind.STRIPE,
     approved="pm_card_visa",
     declined="pm_card_chargeCustomerFail",
@@ -138,10 +147,12 @@ STRIPE_MOCK: Final = Target(
 
 STRIPE_TEST_MODE: Final = Target(
     name="stripe_test_mode",
+    return_url="https://caas.example/confirmed",
     kind=GatewayKind.STRIPE,
     approved="pm_card_visa",
     declined="pm_card_chargeCustomerFail",
     pending="pm_card_authenticationRequired",
+    action="pm_card_authenticationRequired",
     unknown_method="pm_never_heard_of",
     key=os.environ.get(TEST_KEY_VARIABLE, ""),
     cannot={

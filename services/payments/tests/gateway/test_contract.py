@@ -5,6 +5,8 @@
 
 import asyncio
 
+import pytest
+
 from caas_chassis.ids import new_id
 from caas_payments.domain.gateway_result import NotFound, Refused, Transaction, TransactionStatus, Unavailable, Unknown
 from caas_payments.gateway import GatewayTask
@@ -77,7 +79,23 @@ async def test_an_unknown_payment_method_is_refused(partner: Partner) -> None:
 @shows(Capability.PENDING)
 async def test_what_needs_the_customer_is_pending(partner: Partner) -> None:
     pending = answered(await partner.gateway.authorize(an_authorization_of(partner.target.pending)))
-    assert pending.status is TransactionStatus.PENDING
+    assert pending.status in (TransactionStatus.PENDING, TransactionStatus.REQUIRES_ACTION)
+
+
+@shows(Capability.ACTION)
+@pytest.mark.parametrize("sold", [True, False])
+async def test_what_waits_for_the_customer_names_a_page_and_can_be_given_up(partner: Partner, sold: bool) -> None:
+    task, begin = (
+        an_authorization_of(partner.target.action),
+        partner.gateway.sale if sold else partner.gateway.authorize,
+    )
+    waiting = answered(await begin(task))
+    found = answered(await partner.gateway.look_up(task.reference, waiting.id))
+    assert (waiting.status, found.action_url) == (TransactionStatus.REQUIRES_ACTION, waiting.action_url)
+    assert (waiting.action_url or "").startswith("http")
+    given_up = answered(await partner.gateway.void(following(task, waiting, "cancel")))
+    assert (given_up.status, given_up.action_url) == (TransactionStatus.VOIDED, None)
+    assert await partner.gateway.void(following(task, waiting, "cancel:2")) == Refused("already_voided")
 
 
 @shows(Capability.CAPTURE)

@@ -14,9 +14,10 @@ from services.payments.tests.conftest import migrate
 from services.payments.tests.in_process_gateway import InProcessGateway
 
 
-@pytest.mark.parametrize("purpose", [PaymentPurpose.RESERVATION, PaymentPurpose.FINAL, PaymentPurpose.SUBSCRIPTION])
+@pytest.mark.parametrize("purpose", [PaymentPurpose.RESERVATION, PaymentPurpose.SUBSCRIPTION])
+@pytest.mark.parametrize("customer_present", [True, False])
 async def test_the_gateway_is_told_when_nobody_is_there_to_confirm(
-    make_database: MakeDatabase, purpose: SoldPurpose
+    make_database: MakeDatabase, purpose: SoldPurpose, customer_present: bool
 ) -> None:
     url = await make_database("payments", migrate)
     asked: list[GatewayTask] = []
@@ -27,6 +28,6 @@ async def test_the_gateway_is_told_when_nobody_is_there_to_confirm(
             return await super().sale(task)
 
     async with Harness(service_of(Rules(jitter=0.0), Listening()), url) as payments:
-        await payments.receive(a_charge(purpose=purpose))
+        await payments.receive(a_charge(purpose=purpose, customer_present=customer_present))
         await payments.run_effects()
-    assert [task.merchant_initiated for task in asked] == [purpose is PaymentPurpose.SUBSCRIPTION]
+    assert [task.merchant_initiated for task in asked] == [not customer_present]

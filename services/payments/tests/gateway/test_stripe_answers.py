@@ -100,6 +100,26 @@ async def test_states_are_read_and_unknown_ones_kept_apart(intent: dict[str, Any
     assert answered(await authorized(httpx.Response(200, json=intent))).status is status
 
 
+PAGE = "https://hooks.stripe.com/redirect/authenticate/src_1"
+
+
+@pytest.mark.parametrize(
+    ("next_action", "status", "page"),
+    [
+        ({"redirect_to_url": {"url": PAGE}}, TransactionStatus.REQUIRES_ACTION, PAGE),
+        ({"redirect_to_url": {"url": "javascript:alert(1)"}}, TransactionStatus.PENDING, None),
+        ({"type": "use_stripe_sdk"}, TransactionStatus.PENDING, None),
+        (None, TransactionStatus.PENDING, None),
+    ],
+)
+async def test_a_step_of_the_customers_has_a_page_when_stripe_names_one(
+    next_action: dict[str, Any] | None, status: TransactionStatus, page: str | None
+) -> None:
+    waiting = an_intent("requires_action", latest_charge=None, next_action=next_action)
+    answer = answered(await authorized(httpx.Response(200, json=waiting)))
+    assert (answer.status, answer.action_url) == (status, page)
+
+
 async def test_a_hold_ends_when_stripe_says_so_and_else_as_early_as_it_may() -> None:
     told = answered(await authorized(httpx.Response(200, json=an_intent())))
     assert (told.authorized_at, told.capture_before) == (CREATED_AT, CREATED_AT + timedelta(days=7))
@@ -113,8 +133,13 @@ async def test_a_hold_ends_when_stripe_says_so_and_else_as_early_as_it_may() -> 
     [
         ("card_declined", "generic_decline", "card_declined"),
         ("card_declined", "insufficient_funds", "insufficient_funds"),
-        ("card_declined", "stolen_card", "card_declined"),
-        ("expired_card", "", "invalid_card"),
+        ("card_declined", "stolen_card", "stolen_card"),
+        ("card_declined", "lost_card", "lost_card"),
+        ("card_declined", "fraudulent", "card_declined"),
+        ("card_declined", "do_not_honor", "do_not_honor"),
+        ("card_declined", "try_again_later", "try_again_later"),
+        ("card_declined", "invalid_account", "invalid_account"),
+        ("expired_card", "", "expired_card"),
         ("incorrect_cvc", "incorrect_cvc", "invalid_card"),
         ("authentication_required", "authentication_required", "authentication_required"),
         ("payment_intent_authentication_failure", "", "authentication_failed"),

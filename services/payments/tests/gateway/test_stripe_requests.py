@@ -1,5 +1,7 @@
 """What the adapter sends is what Stripe's own OpenAPI document allows: stripe-mock checks every request of a life."""
 
+from urllib.parse import parse_qs
+
 import httpx
 import pytest
 
@@ -91,3 +93,24 @@ async def test_answers_in_stripes_full_form_are_read(gateways: Gateways) -> None
     ):
         assert answered(result).currency
     await gateway.close()
+
+
+async def test_a_page_to_return_to_is_a_valid_request_by_stripes_own_document(gateways: Gateways) -> None:
+    answers: list[httpx.Response] = []
+
+    async def note(answer: httpx.Response) -> None:
+        answers.append(answer)
+
+    url = gateways.url(STRIPE_MOCK)
+    http = httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=PATIENCE_S, event_hooks={"response": [note]})
+    gateway = StripeGateway(http, "https://caas.example/confirmed")
+    await gateway.sale(an_authorization_of(STRIPE_MOCK.approved))
+    await gateway.sale(an_authorization_of(STRIPE_MOCK.approved).model_copy(update={"merchant_initiated": True}))
+    await gateway.close()
+    present, away = (parse_qs(answer.request.content.decode()) for answer in answers)
+    assert [answer.status_code for answer in answers] == [httpx.codes.OK] * 2
+    assert (present["return_url"], "return_url" in away, away["off_session"]) == (
+        ["https://caas.example/confirmed"],
+        False,
+        ["true"],
+    )

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 
 from caas_local.demo.scenarios import Sale
 from caas_local.layout import Layout
-from caas_local.tokens import fetch_token
+from caas_local.tokens import fetch_token_with
 
 CONCURRENCY: Final = 16
 _EQUIPMENT: Final = ["seat-heating", "front-radar", "front-camera", "tow-bar"]
@@ -23,6 +24,16 @@ class RequestFailed(Exception):
         self.status = response.status_code
 
 
+@dataclass(frozen=True, slots=True)
+class Car:
+    """A car and who owns it; `behaviour` and `maintenance` are the sandbox's."""
+
+    vehicle_id: str
+    customer_id: str
+    behaviour: str = "obey"
+    maintenance: str = "current"
+
+
 class Actors:
     """Operators and customers, each with a token of their own, speaking HTTP to the services."""
 
@@ -30,22 +41,30 @@ class Actors:
         self._layout = layout
         self.client = client
         self._tokens: dict[str, str] = {}
+        self._minting = asyncio.Lock()
         self._limit = asyncio.Semaphore(CONCURRENCY)
 
     async def register(self, sales: Sequence[Sale], advance: Callable[[], None]) -> None:
         """Tell the sandbox how each car and its maintenance behave, and orders who owns it."""
-        cars = [{"vehicle_id": sale.vehicle_id, "behaviour": sale.scenario.behaviour} for sale in sales]
-        response = await self.client.post(f"{self._layout.url('vehicles')}/vehicles/batch", json=cars)
+        cars = [
+            Car(sale.vehicle_id, sale.customer_id, sale.scenario.behaviour, sale.scenario.maintenance) for sale in sales
+        ]
+        await self.register_cars(cars, advance)
+
+    async def register_cars(self, cars: Sequence[Car], advance: Callable[[], None]) -> None:
+        """The same for cars, of whatever they are to be sold."""
+        told = [{"vehicle_id": car.vehicle_id, "behaviour": car.behaviour} for car in cars]
+        response = await self.client.post(f"{self._layout.url('vehicles')}/vehicles/batch", json=told)
         keys = {car["vehicle_id"]: car["public_key"] for car in _ok(response).json()}
-        await _in_parallel([self._register_maintenance(sale) for sale in sales])
-        customers = sorted({sale.customer_id for sale in sales})
+        await _in_parallel([self._register_maintenance(car) for car in cars])
+        customers = sorted({car.customer_id for car in cars})
         await _in_parallel([self._register_customer(customer) for customer in customers])
 
-        async def register_car(sale: Sale) -> None:
-            await self._register_vehicle(sale, keys[sale.vehicle_id])
+        async def register_car(car: Car) -> None:
+            await self._register_vehicle(car, keys[car.vehicle_id])
             advance()
 
-        await _in_parallel([register_car(sale) for sale in sales])
+        await _in_parallel([register_car(car) for car in cars])
 
     async def buy(self, sale: Sale) -> str:
         """Place the purchase as its customer; returns its id. Sent twice: the second answer must be the same."""
@@ -84,6 +103,12 @@ class Actors:
         async with self._limit:
             return await self.client.post(f"{self._layout.url(service)}{path}", json=body, headers=whole, timeout=60.0)
 
+    async def put_as(self, role: str, subject: str, service: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        """What somebody is answered who replaces something of a service."""
+        headers = await self._as(role, subject)
+        async with self._limit:
+            return await self.client.put(f"{self._layout.url(service)}{path}", json=body, headers=headers, timeout=60.0)
+
     async def cancel(self, sale: Sale, purchase_id: str) -> None:
         """Give the purchase up, as its customer."""
         headers = await self._as("customer", sale.customer_id)
@@ -121,7 +146,7 @@ class Actors:
         """A page of a partner's own books."""
         return _ok(await self.client.get(f"{self._layout.url(partner)}{path}")).json()
 
-    async def tell_partner(self, partner: str, path: str, body: Mapping[str, Any]) -> Any:
+    async def tell_partner(self, partner: str, path: str, body: Mapping[str, Any] | Sequence[Any]) -> Any:
         """Have a partner of the sandbox do something: what goes wrong, or its next step."""
         return _ok(await self.client.post(f"{self._layout.url(partner)}{path}", json=body)).json()
 
@@ -139,10 +164,10 @@ class Actors:
             "immediate_performance_consent": True,
         }
 
-    async def _register_maintenance(self, sale: Sale) -> None:
+    async def _register_maintenance(self, car: Car) -> None:
         async with self._limit:
-            url = f"{self._layout.url('vss')}/vehicles/{sale.vehicle_id}"
-            _ok(await self.client.put(url, json={"state": sale.scenario.maintenance}))
+            url = f"{self._layout.url('vss')}/vehicles/{car.vehicle_id}"
+            _ok(await self.client.put(url, json={"state": car.maintenance}))
 
     async def _register_customer(self, customer_id: str) -> None:
         async with self._limit:
@@ -154,20 +179,21 @@ class Actors:
             url = f"{self._layout.url('orders')}/customers/{customer_id}"
             _ok(await self.client.put(url, json=body, headers=await self._as("operator", "demo")))
 
-    async def _register_vehicle(self, sale: Sale, public_key: str) -> None:
+    async def _register_vehicle(self, car: Car, public_key: str) -> None:
         async with self._limit:
             body = {
-                "customer_id": sale.customer_id,
+                "customer_id": car.customer_id,
                 "model": "caas-cross",
                 "equipment": _EQUIPMENT,
                 "public_key": public_key,
             }
-            url = f"{self._layout.url('orders')}/vehicles/{sale.vehicle_id}"
+            url = f"{self._layout.url('orders')}/vehicles/{car.vehicle_id}"
             _ok(await self.client.put(url, json=body, headers=await self._as("operator", "demo")))
 
     async def _as(self, role: str, subject: str) -> dict[str, str]:
-        if subject not in self._tokens:
-            self._tokens[subject] = await fetch_token(self._layout, subject, [role])
+        async with self._minting:
+            if subject not in self._tokens:
+                self._tokens[subject] = await fetch_token_with(self.client, self._layout, subject, [role])
         return {"Authorization": f"Bearer {self._tokens[subject]}"}
 
 

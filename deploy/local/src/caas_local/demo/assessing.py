@@ -10,6 +10,8 @@ from caas_local.demo.actors import Actors
 from caas_local.demo.cars.assessing import assess_cars
 from caas_local.demo.cars.selling import CarMarket
 from caas_local.demo.databases import Databases
+from caas_local.demo.month.assessing import assess_months
+from caas_local.demo.month.billing import MonthMarket
 from caas_local.demo.report import Latency, Outage, OutcomeRow, Report, Trouble, Webhooks, percentile
 from caas_local.demo.scenarios import SCENARIOS, Sale, Scenario
 
@@ -22,8 +24,12 @@ async def assess(
     last_run: Mapping[str, Any],
     duration_s: float,
     trouble: Trouble | None = None,
+    months: tuple[MonthMarket, Sequence[str]] | None = None,
 ) -> Report:
-    """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report."""
+    """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report.
+
+    `months` are the subscribers and which of their months were billed.
+    """
     webhooks = trouble.webhooks if trouble else Webhooks()
     purchases = {row["id"]: row for row in await databases.rows("orders", db.STATUSES)}
     transactions = await gateway_transactions(actors)
@@ -64,6 +70,7 @@ async def assess(
         latency_ms=await _latency(sold, databases, applied, purchases),
         duration_s=round(duration_s, 1),
         cars=await assess_cars(market.orders, market.refused, transactions, databases, actors),
+        months=await assess_months(*months, transactions, databases) if months else None,
         outcomes=_outcomes(sold, purchases, transactions),
         cases=cases,
     )
@@ -163,6 +170,8 @@ async def _latency(
     rows = await databases.rows("orders", db.DURATIONS)
     every: dict[str, float] = {}
     for row in rows:
+        if row["id"] not in purchases:  # Subscribing is not sold here.
+            continue
         car = applied.get(purchases[row["id"]]["activation_id"], {}).get("vehicle_time_ms") or 0
         every[row["id"]] = max(0.0, row["ms"] - car)
     plain: Sequence[float] = [ms for i, ms in every.items() if i in sold and sold[i].scenario.faultless]

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,10 @@ from caas_local.demo.assessing import assess
 from caas_local.demo.cars.scenarios import plan_cars
 from caas_local.demo.cars.selling import CarMarket
 from caas_local.demo.databases import Databases
+from caas_local.demo.month.billing import MonthMarket
+from caas_local.demo.month.playing import play_months
+from caas_local.demo.month.runs import BillingRuns
+from caas_local.demo.month.scenarios import plan_subscribers
 from caas_local.demo.report import Outage, Report, Trouble
 from caas_local.demo.scenarios import Sale, plan_sales
 from caas_local.demo.show import show_report
@@ -27,6 +31,9 @@ from caas_local.platform import Platform
 
 OUTCOMES_WITHIN_S: Final = 180.0
 QUIET_WITHIN_S: Final = 90.0
+QUIET_AFTER_MONTHS_S: Final = 300.0
+"""Thousands of invoices are typeset and mailed while the months go on; this waits for the last of them."""
+EVENTS_EACH: Final = 12
 SALE_EVERY_S: Final = 0.06
 """Customers arrive one after the other: what is measured is a purchase, not a queue of our own making."""
 _IN_PROGRESS: Final = {"requested", "authorizing", "activating", "cancelling"}
@@ -34,7 +41,7 @@ _IN_PROGRESS: Final = {"requested", "authorizing", "activating", "cancelling"}
 _WAITS_FOR_TIME: Final = {"silent", "late_ack"}
 
 
-async def play(folder: Path, purchases: int, *, keep: bool) -> Report:
+async def play(folder: Path, purchases: int, subscriptions: int, *, keep: bool) -> Report:
     """Start a fresh platform in `folder`, play, write `report.json` there, show the result, stop.
 
     Raises PlatformFailed when it does not start, TimeoutError when purchases do not come to an end.
@@ -60,7 +67,9 @@ async def play(folder: Path, purchases: int, *, keep: bool) -> Report:
         try:
             await platform.start()
             progress.update(starting, description="platform is ready", total=1, completed=1)
-            report = await _Play(platform, layout, progress).run(plan_sales(purchases), started_at, console)
+            report = await _Play(platform, layout, progress).run(
+                plan_sales(purchases), subscriptions, started_at, console
+            )
         finally:
             if not keep:
                 await platform.stop()
@@ -77,8 +86,9 @@ class _Play:
         self._platform = platform
         self._layout = layout
         self._progress = progress
+        self._said = ""
 
-    async def run(self, sales: list[Sale], started_at: float, console: Console) -> Report:
+    async def run(self, sales: list[Sale], subscriptions: int, started_at: float, console: Console) -> Report:
         databases = await Databases.open(self._platform.database_urls)
         limits = httpx.Limits(max_connections=32)
         try:
@@ -96,11 +106,14 @@ class _Play:
                 await self._let_deadlines_pass(sold, databases)
                 market = await self._sell_cars(actors, databases)
                 last_run = await self._settle(actors, databases)
+                billed = await self._bill_months(subscriptions, actors, databases)
+                last_run = await self._settle(actors, databases, days=(3,)) if billed else last_run
                 trouble = Trouble(webhooks, outage)
                 duration_s = time.monotonic() - started_at
-                report = await assess(sold, market, databases, actors, last_run, duration_s, trouble)
-                slowest = await self._longest(databases)
+                report = await assess(sold, market, databases, actors, last_run, duration_s, trouble, billed)
+                slowest = await self._longest(databases, sold)
                 self._progress.stop()
+                console.print(self._said, highlight=False)
                 show_report(console, report, await databases.journey(slowest), slowest)
                 return report
         finally:
@@ -182,9 +195,26 @@ class _Play:
         await databases.until_quiet(QUIET_WITHIN_S)
         return market
 
-    async def _settle(self, actors: Actors, databases: Databases) -> dict[str, Any]:
+    async def _bill_months(
+        self, number: int, actors: Actors, databases: Databases
+    ) -> tuple[MonthMarket, Sequence[str]] | None:
+        """SUB: so many subscribers use their services, are billed, and pay or do not."""
+        if not number:
+            return None
+        market = MonthMarket(self._platform, actors, databases, self._begin_counted)
+        runs = BillingRuns(self._platform, actors)
+        events = number * EVENTS_EACH
+        months = await play_months(market, plan_subscribers(number), events, runs.run_by_command, runs.run_by_schedule)
+        self._said = runs.said
+        await databases.until_quiet(QUIET_AFTER_MONTHS_S)
+        return market, months
+
+    def _begin_counted(self, act: str, total: int) -> Callable[[int], None]:
+        task = self._begin(act, total=total)
+        return lambda done: self._progress.update(task, completed=done)
+
+    async def _settle(self, actors: Actors, databases: Databases, days: Sequence[int] = (4, 6, 6)) -> dict[str, Any]:
         """Days pass: most money arrives, some late, some is taken back; each time the feed is reconciled."""
-        days = (4, 6, 6)
         settling = self._begin("days pass, reconciling", total=len(days))
         report: dict[str, Any] = {}
         for number in days:
@@ -196,8 +226,8 @@ class _Play:
             self._progress.advance(settling)
         return report
 
-    async def _longest(self, databases: Databases) -> str:
-        rows = await databases.rows("orders", db.DURATIONS)
+    async def _longest(self, databases: Databases, sold: Mapping[str, Sale]) -> str:
+        rows = [row for row in await databases.rows("orders", db.DURATIONS) if row["id"] in sold]
         return str(max(rows, key=lambda row: row["ms"])["id"])
 
 

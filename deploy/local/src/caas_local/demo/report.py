@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from caas_local.demo.cars.assessing import CarReport
+from caas_local.demo.month.assessing import MonthReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Report:
     latency_ms: Latency
     duration_s: float
     cars: CarReport
+    months: MonthReport | None = None
     outcomes: Sequence[OutcomeRow] = field(default_factory=list)
     cases: Mapping[str, int] = field(default_factory=dict)
 
@@ -115,7 +117,7 @@ class Report:
         found += [f"{row.scenario}: ended as {dict(row.ended)}" for row in self.outcomes if not row.as_expected]
         if self.purchases < 200:
             found.append(f"only {self.purchases} purchases")
-        return [*found, *self.cars.broken]
+        return [*found, *self.cars.broken, *(self.months.broken if self.months else [])]
 
     @property
     def _broken_webhooks(self) -> list[str]:
@@ -141,8 +143,9 @@ class Report:
     def write(self, file: Path) -> None:
         """Write the report as JSON."""
         own = asdict(self)
-        del own["cars"]
-        body: dict[str, Any] = {**own, **self.cars.as_json(), "broken": self.broken}
+        del own["cars"], own["months"]
+        months = self.months.as_json() if self.months else {}
+        body: dict[str, Any] = {**own, **self.cars.as_json(), **months, "broken": self.broken}
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(body, indent=2) + "\n")
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from caas_local.demo.databases import Step
+from caas_local.demo.month.assessing import MonthReport
 from caas_local.demo.report import Report
 
 
@@ -19,6 +20,9 @@ def show_report(console: Console, report: Report, journey: Sequence[Step], journ
     """Outcomes, both books, the longest journey, latencies, and whether the invariants hold."""
     console.print(_outcomes(report))
     console.print(_cars(report))
+    if report.months:
+        console.print(_payers(report.months))
+        console.print(_months(report.months))
     console.print(_trouble(report))
     console.print(_books(report))
     console.print(_journey(journey, journey_of))
@@ -76,6 +80,36 @@ def _cars(report: Report) -> Table:
         ended = ", ".join(f"{number} {status}" for status, number in row.ended.items())
         mark = "" if row.as_expected else " [red]unexpected[/red]"
         table.add_row(row.story, ended + mark, euros(row.captured_minor))
+    return table
+
+
+def _payers(months: MonthReport) -> Table:
+    title = f"Subscriptions, by how they pay {months.months[0]}"
+    table = _table("what happens", "bills", "ended as", "captured", title=title)
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    table.columns[1].justify = table.columns[3].justify = "right"
+    for row in months.rows:
+        ended = ", ".join(f"{number} {status}" for status, number in row.ended.items())
+        mark = "" if row.as_expected else " [red]unexpected[/red]"
+        table.add_row(row.story, str(row.invoiced), ended + mark, euros(row.captured_minor))
+    return table
+
+
+def _months(months: MonthReport) -> Table:
+    table = _table("", "billing", "the cars' own sum", title=f"Months {' and '.join(months.months)}")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    sent = months.usage_sent
+    wrong = sent.get("unknown", 0) + sent.get("wrong_unit", 0)
+    table.add_row("invoiced", euros(months.invoiced_minor), euros(months.expected_minor))
+    table.add_row("invoices", f"{months.invoices:,}", f"{months.disagreeing} differ")
+    table.add_row("nothing owed, no invoice", f"{months.without_charge:,}", "")
+    table.add_row("billed twice, charged twice", f"{months.billed_twice}, {months.charged_twice}", "")
+    table.add_row("use that nobody can be billed for", f"{months.usage_parked} parked", f"{wrong} sent wrong")
+    table.add_row("late use, in the next invoice", f"{months.late_usage_lines} lines", f"{sent.get('late', 0)} uses")
+    paid = f"{months.collections_settled} paid after all"
+    table.add_row("in collections", str(months.collections), paid)
+    table.add_row("taken out of cars, unpaid", f"{months.deactivations_done} of {months.deactivations_asked}", "")
     return table
 
 

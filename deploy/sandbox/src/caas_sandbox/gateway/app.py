@@ -11,6 +11,7 @@ from caas_sandbox.database import open_database
 from caas_sandbox.fault_control import faults_router
 from caas_sandbox.fault_script import FaultScript
 from caas_sandbox.faults import OF_REQUESTS
+from caas_sandbox.gateway.actions import action_pages
 from caas_sandbox.gateway.agenda import Agenda
 from caas_sandbox.gateway.books import Books
 from caas_sandbox.gateway.control import ControlApi
@@ -48,6 +49,7 @@ def build_gateway(settings: Settings) -> Gateway:
     script = FaultScript(connection, clock)
     http = FastAPI(title="Sandbox payment gateway")
     http.include_router(GatewayApi(settings, books, agenda, script, Witness(log, timings, webhooks)).router())
+    http.include_router(action_pages(books))
     http.include_router(ControlApi(Store(connection), webhooks, timings, log).router())
     http.include_router(faults_router(script, clock, Operation, OF_REQUESTS))
     refuse_with_problems(http)

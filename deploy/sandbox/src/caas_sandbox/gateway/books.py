@@ -1,5 +1,7 @@
 """What the gateway does when asked; an operation, its effect, its webhook and its answer commit together."""
 
+import hashlib
+import secrets
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,9 +56,9 @@ class Books:
         made = self._store.count_attempt(request.reference)
         return disturbances[made] if made < len(disturbances) else None
 
-    def authorize(self, request: AuthorizeRequest, intent: Intent) -> Answer:
-        """Holds or sells: 201, or 402 with the declined transaction."""
-        return self._once(intent, lambda: self._authorize(request, intent.key))
+    def authorize(self, request: AuthorizeRequest, intent: Intent, address: str) -> Answer:
+        """Holds or sells: 201, or 402 with the declined transaction. `address` is where customers find this gateway."""
+        return self._once(intent, lambda: self._authorize(request, intent.key, address))
 
     def capture(self, transaction_id: str, request: CaptureRequest, intent: Intent) -> Answer:
         """Takes a hold; raises StateForbids, or answers 402 `capture_failed` when refused for good."""
@@ -72,6 +74,26 @@ class Books:
         """Gives captured money back; raises StateForbids."""
         self.find(transaction_id)
         return self._once(intent, lambda: self._refund(transaction_id, request, intent.key))
+
+    def awaiting(self, secret: str) -> Transaction:
+        """What the customer confirms on a page; raises NotFound, or StateForbids when that is over."""
+        found = self._store.transaction_of_action(secret)
+        if found is None:
+            raise NotFound("action_not_found", "there is nothing to confirm under this link")
+        found.require_customer_awaited()
+        return found
+
+    def complete_action(self, secret: str, *, approved: bool) -> Transaction:
+        """The customer has confirmed the payment, or refused; once. Raises as `awaiting` does."""
+        with database_transaction(self._connection):
+            found = self.awaiting(secret)
+            if not approved:
+                return self._book_decline(found, "authentication_failed", None)
+            token = token_of(found.token)
+            decline_code = token.decline_code or ("capture_failed" if found.sale and token.capture_fails else None)
+            if decline_code:
+                return self._book_decline(found, decline_code, None)
+            return self._book_authorization(found, token, self._clock.now(), None)
 
     def expire_key(self, key: str) -> None:
         """The answer under this key is not kept any more."""
@@ -114,7 +136,7 @@ class Books:
         with database_transaction(self._connection):
             return self.expire(found, now)
 
-    def _authorize(self, request: AuthorizeRequest, key: str) -> Answer:
+    def _authorize(self, request: AuthorizeRequest, key: str, address: str) -> Answer:
         now = self._clock.now()
         token = token_of(request.payment_method)
         new = Transaction(
@@ -125,15 +147,33 @@ class Books:
             status=Status.PENDING,
             amount_minor=request.amount_minor,
             currency=request.currency,
+            merchant_initiated=request.merchant_initiated,
             created_at=now,
         )
         self._store.insert_transaction(new)
         if token.pending:
             return Answer(status=201, body=self._book_acceptance(new, key).as_json())
-        decline_code = token.decline_code or ("capture_failed" if new.sale and token.capture_fails else None)
+        if token.action and not (token.alone and new.merchant_initiated):
+            return Answer(status=201, body=self._book_action(new, key, address).as_json())
+        decline_code = self._decline_code(request, token)
         if decline_code:
             return Answer(status=402, body=self._book_decline(new, decline_code, key).as_json())
         return Answer(status=201, body=self._book_authorization(new, token, now, key).as_json())
+
+    def _decline_code(self, request: AuthorizeRequest, token: Token) -> str | None:
+        """Why the payment is declined at once; a method that fails at first is counted by a digest of its name."""
+        if token.alone and request.merchant_initiated:
+            return token.alone
+        if token.fails is not None:
+            digest = hashlib.sha256(request.payment_method.encode()).hexdigest()
+            return token.decline_code if self._store.count_decline(digest) < token.fails else None
+        return token.decline_code or ("capture_failed" if request.capture and token.capture_fails else None)
+
+    def _book_action(self, new: Transaction, key: str, address: str) -> Transaction:
+        secret = secrets.token_urlsafe(24)
+        awaiting = new.await_customer(secret, f"{address}/actions/{secret}")
+        effect = Effect(operation="action", amount_minor=new.amount_minor, at=new.created_at, idempotency_key=key)
+        return self._book(awaiting, effect)
 
     def _book_acceptance(self, new: Transaction, key: str) -> Transaction:
         due_at = real_now() + self._pending
@@ -228,6 +268,7 @@ class Books:
 
 
 _WEBHOOK_OF = {
+    "action": "transaction.requires_action",
     "authorize": "transaction.authorized",
     "decline": "transaction.declined",
     "capture": "transaction.captured",

@@ -12,6 +12,9 @@ CREATE TABLE IF NOT EXISTS transactions (
     currency TEXT NOT NULL,
     captured_minor INTEGER NOT NULL CHECK (captured_minor BETWEEN 0 AND amount_minor),
     refunded_minor INTEGER NOT NULL CHECK (refunded_minor BETWEEN 0 AND captured_minor),
+    merchant_initiated INTEGER NOT NULL CHECK (merchant_initiated IN (0, 1)),
+    action_secret TEXT UNIQUE,
+    action_url TEXT,
     decline_code TEXT,
     capture_failure TEXT,
     authorized_at TEXT,
@@ -35,6 +38,11 @@ CREATE UNIQUE INDEX IF NOT EXISTS one_capture_a_transaction ON effects (transact
 
 CREATE TABLE IF NOT EXISTS attempts (
     reference TEXT PRIMARY KEY,
+    made INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS declines (
+    method_digest TEXT PRIMARY KEY,
     made INTEGER NOT NULL
 ) STRICT;
 

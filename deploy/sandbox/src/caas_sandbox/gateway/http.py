@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
 from caas_sandbox.answers import AccompaniedResponse, LateResponse, response_instead, response_of, response_spoiled
@@ -37,6 +37,7 @@ class GatewayApi:
     ) -> None:
         self._witness = witness
         self._api_key = settings.api_key
+        self._public_url = settings.public_url
         self._hang_s = settings.hang_s
         self._slow_s = settings.slow_s
         self._books = books
@@ -55,14 +56,15 @@ class GatewayApi:
         router.add_api_route("/settlements", self._settlements, methods=["GET"])
         return router
 
-    async def _authorize(self, request: AuthorizeRequest, key: IdempotencyKey) -> Response:
+    async def _authorize(self, request: AuthorizeRequest, key: IdempotencyKey, asked: Request) -> Response:
+        address = self._public_url or str(asked.base_url).rstrip("/")
         intent = _intent(key, "transactions", request)
         question = Question(Operation.AUTHORIZE, request.reference, key)
         fault = self._script.take(Operation.AUTHORIZE, request.reference)
         if fault is None:
             kind = self._books.disturbance(request)
             fault = Fault(kind=kind) if kind else None
-        return self._respond(question, fault, lambda: self._books.authorize(request, intent))
+        return self._respond(question, fault, lambda: self._books.authorize(request, intent, address))
 
     async def _capture(self, transaction_id: str, request: CaptureRequest, key: IdempotencyKey) -> Response:
         intent = _intent(key, f"{transaction_id}/capture", request)

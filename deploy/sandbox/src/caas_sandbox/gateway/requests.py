@@ -28,13 +28,17 @@ class _Request(BaseModel):
 
 
 class AuthorizeRequest(_Request):
-    """A hold, or with `capture` a sale; `description` is accepted and not kept."""
+    """A hold, or with `capture` a sale; `description` is accepted and not kept.
+
+    `merchant_initiated`: under the customer's mandate, with nobody there to confirm it (PAY-9).
+    """
 
     reference: Reference
     amount_minor: AmountMinor
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     payment_method: CardFreeText
     capture: bool
+    merchant_initiated: bool = False
     description: CardFreeText | None = None
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Durations ending in `_s` are seconds of real time; `webhook_url` None means no webhooks."""
+    """Durations ending in `_s` are seconds of real time; `webhook_url` None means no webhooks.
+
+    `public_url` is where customers find the gateway's pages; None is where the merchant found it.
+    """
 
     port: int
     state_dir: Path
@@ -17,6 +20,7 @@ class Settings:
     hang_s: float
     slow_s: float
     pending_s: float
+    public_url: str | None
 
 
 def settings_from_arguments(arguments: list[str] | None = None) -> Settings:
@@ -30,6 +34,7 @@ def settings_from_arguments(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--hang-s", type=float, default=3.0, help="how long an unanswered request hangs")
     parser.add_argument("--slow-s", type=float, default=1.0, help="how late a slow answer is")
     parser.add_argument("--pending-s", type=float, default=1.0, help="how long tok_pending stays pending")
+    parser.add_argument("--public-url", help="where customers reach this gateway, if not where merchants do")
     given = parser.parse_args(arguments)
     if given.webhook_url and not (given.webhook_secret or "").startswith("whsec_"):
         parser.error("--webhook-url needs --webhook-secret whsec_<base64>")

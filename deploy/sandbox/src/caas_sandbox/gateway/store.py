@@ -64,26 +64,38 @@ class Store:
         """Adds a new transaction."""
         self._connection.execute(
             "INSERT INTO transactions (id, reference, token, sale, status, amount_minor, currency,"
-            " captured_minor, refunded_minor, decline_code, capture_failure, authorized_at, capture_before,"
-            " created_at) VALUES (:id, :reference, :token, :sale, :status, :amount_minor, :currency,"
-            " :captured_minor, :refunded_minor, :decline_code, :capture_failure, :authorized_at,"
-            " :capture_before, :created_at)",
-            {**transaction.as_json(), "token": transaction.token, "sale": int(transaction.sale)},
+            " merchant_initiated, action_secret, action_url, captured_minor, refunded_minor, decline_code,"
+            " capture_failure, authorized_at, capture_before, created_at) VALUES (:id, :reference, :token, :sale,"
+            " :status, :amount_minor, :currency, :merchant_initiated, :action_secret, :action_url, :captured_minor,"
+            " :refunded_minor, :decline_code, :capture_failure, :authorized_at, :capture_before, :created_at)",
+            {
+                **transaction.as_json(),
+                "token": transaction.token,
+                "sale": int(transaction.sale),
+                "merchant_initiated": int(transaction.merchant_initiated),
+                "action_secret": transaction.action_secret,
+            },
         )
 
     def update_transaction(self, transaction: Transaction) -> None:
         """Writes everything of a transaction that can change."""
         self._connection.execute(
-            "UPDATE transactions SET status = :status, captured_minor = :captured_minor,"
+            "UPDATE transactions SET status = :status, action_secret = :action_secret,"
+            " action_url = coalesce(:action_url, action_url), captured_minor = :captured_minor,"
             " refunded_minor = :refunded_minor, decline_code = :decline_code,"
             " capture_failure = :capture_failure, authorized_at = :authorized_at,"
             " capture_before = :capture_before WHERE id = :id",
-            transaction.as_json(),
+            {**transaction.as_json(), "action_secret": transaction.action_secret},
         )
 
     def transaction(self, transaction_id: str) -> Transaction | None:
         """The transaction with that id."""
         row = self._connection.execute("SELECT * FROM transactions WHERE id = ?", (transaction_id,)).fetchone()
+        return _transaction(row) if row else None
+
+    def transaction_of_action(self, secret: str) -> Transaction | None:
+        """The transaction that the customer confirms, or has confirmed, on that page."""
+        row = self._connection.execute("SELECT * FROM transactions WHERE action_secret = ?", (secret,)).fetchone()
         return _transaction(row) if row else None
 
     def transactions_of(self, reference: str) -> list[Transaction]:
@@ -130,6 +142,15 @@ class Store:
             "INSERT INTO attempts (reference, made) VALUES (?, 1)"
             " ON CONFLICT (reference) DO UPDATE SET made = made + 1 RETURNING made - 1",
             (reference,),
+        ).fetchone()
+        return int(row[0])
+
+    def count_decline(self, method_digest: str) -> int:
+        """Counts one more payment with a method that fails at first; returns how many there were before."""
+        row = self._connection.execute(
+            "INSERT INTO declines (method_digest, made) VALUES (?, 1)"
+            " ON CONFLICT (method_digest) DO UPDATE SET made = made + 1 RETURNING made - 1",
+            (method_digest,),
         ).fetchone()
         return int(row[0])
 
@@ -214,6 +235,9 @@ def _transaction(row: sqlite3.Row) -> Transaction:
         status=Status(row["status"]),
         amount_minor=row["amount_minor"],
         currency=row["currency"],
+        merchant_initiated=bool(row["merchant_initiated"]),
+        action_secret=row["action_secret"],
+        action_url=row["action_url"],
         captured_minor=row["captured_minor"],
         refunded_minor=row["refunded_minor"],
         decline_code=row["decline_code"],

@@ -15,6 +15,7 @@ class Status(StrEnum):
     """The states of a transaction."""
 
     PENDING = "pending"
+    REQUIRES_ACTION = "requires_action"
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     DECLINED = "declined"
@@ -31,7 +32,8 @@ CAPTURED_ONCE = frozenset({Status.CAPTURED, Status.PARTIALLY_REFUNDED, Status.RE
 class Transaction:
     """One transaction; amounts are minor units of `currency`, instants are business time.
 
-    `sale` means captured as soon as authorized. `token` is the test token's name, without suffix.
+    `sale` means captured as soon as authorized. `token` is the test token's name, without suffix. `action_url` is
+    the page where the customer confirms it, `action_secret` its last part.
     """
 
     id: str
@@ -41,6 +43,9 @@ class Transaction:
     status: Status
     amount_minor: int
     currency: str
+    merchant_initiated: bool = False
+    action_secret: str | None = None
+    action_url: str | None = None
     captured_minor: int = 0
     refunded_minor: int = 0
     decline_code: str | None = None
@@ -78,9 +83,19 @@ class Transaction:
         self._require_open_hold()
         return replace(self, capture_failure="capture_failed")
 
+    def await_customer(self, secret: str, url: str) -> Self:
+        """Nothing happens until the customer has confirmed it, or refused, on the gateway's page (PAY-9)."""
+        return replace(self, status=Status.REQUIRES_ACTION, action_secret=secret, action_url=url)
+
+    def require_customer_awaited(self) -> None:
+        """Raises StateForbids when there is nothing left to confirm."""
+        if self.status is not Status.REQUIRES_ACTION:
+            raise StateForbids("action_over", f"the transaction is {self.status}, nothing is left to confirm")
+
     def void(self) -> Self:
-        """Releases the hold."""
-        self._require_open_hold()
+        """Releases the hold, or gives up what the customer has not confirmed."""
+        if self.status is not Status.REQUIRES_ACTION:
+            self._require_open_hold()
         return replace(self, status=Status.VOIDED)
 
     def expire(self) -> Self:
@@ -115,6 +130,8 @@ class Transaction:
             "captured_minor": self.captured_minor,
             "held_minor": self.held_minor,
             "refunded_minor": self.refunded_minor,
+            "merchant_initiated": self.merchant_initiated,
+            "action_url": self.action_url if self.status is Status.REQUIRES_ACTION else None,
             "decline_code": self.decline_code,
             "capture_failure": self.capture_failure,
             "authorized_at": rfc3339(self.authorized_at) if self.authorized_at else None,

@@ -59,7 +59,7 @@ def credit_note_issued(note: CreditNote) -> CreditNoteIssued:
         invoice_kind=invoice.kind,
         customer_id=invoice.customer.customer_id,
         subject_id=invoice.subject_id,
-        payment_id=invoice.payment_id,
+        payment_id=note.refund.payment_id,
         refund_id=note.refund.refund_id,
         vat=[vat_amount(note.amount, invoice.currency)],
         total=note.refund.refunded,

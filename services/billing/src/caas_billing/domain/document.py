@@ -1,6 +1,6 @@
 """What a document says, frozen when it is issued: all that typesetting and the e-mail need (INV-4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from caas_billing.domain.credit_note import CreditNote
 from caas_billing.domain.invoice import Deduction, Invoice
+from caas_billing.domain.monthly import SoldSubscription
 from caas_billing.domain.sale import Customer, SoldService, SoldVehicle
 from caas_billing.domain.vat import TaxedAmount
 from caas_contracts.billing import InvoiceKind
@@ -46,7 +47,7 @@ class Document:
     issued_at: datetime
     language: str
     customer: Customer
-    sold: SoldService | SoldVehicle
+    sold: SoldService | SoldVehicle | SoldSubscription
     supplied_at: datetime
     currency: str
     price: TaxedAmount
@@ -60,6 +61,13 @@ class Document:
     def wording(self) -> str:
         """Which words of the labels fit: those of credit notes, or those of the invoice's kind."""
         return self.kind.value if self.kind is DocumentKind.CREDIT_NOTE else self.invoice_kind.value
+
+    @property
+    def without_detail(self) -> "Document":
+        """The same without the lines of a monthly invoice, which only its page says."""
+        if isinstance(self.sold, SoldSubscription):
+            return replace(self, sold=replace(self.sold, lines=(), usage_days=()))
+        return self
 
 
 def document_of_invoice(invoice: Invoice) -> Document:
@@ -100,7 +108,7 @@ def document_of_credit_note(note: CreditNote) -> Document:
         price=note.amount,
         amount=note.amount,
         subject_id=invoice.subject_id,
-        payment_id=invoice.payment_id,
+        payment_id=note.refund.payment_id,
         correction=Correction(str(invoice.number), invoice.issued_at, note.refund.reason),
     )
 

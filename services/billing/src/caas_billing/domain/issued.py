@@ -1,7 +1,7 @@
 """Issued documents as people read them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from caas_billing.domain.numbering import Series
 from caas_contracts.billing import InvoiceKind
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
+from caas_contracts.subscriptions import RatePlanKind
 
 
 class Concept(StrEnum):
@@ -20,6 +21,7 @@ class Concept(StrEnum):
     RESERVATION = "reservation"
     VEHICLE = "vehicle"
     DEDUCTION = "deduction"
+    SUBSCRIPTION = "subscription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,30 @@ class IssuedLine:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuedUsageLine:
+    """How a part of a monthly invoice was reckoned: quantity x rate, rounded once (SUB-3).
+
+    `quantity` and `rate` are exact decimal text, the rate in minor units per unit, VAT included. `used_in` is a month,
+    2026-10; earlier than the invoice's period for late usage. A step of a tiered plan prices what lies above
+    `tier_above`, up to `tier_up_to` (none: all further). `usage_events` is how many uses were counted.
+    """
+
+    kind: RatePlanKind
+    plan_code: str
+    plan_version: int
+    used_in: str
+    unit: str | None
+    quantity: str
+    rate: str
+    tier_above: str | None
+    tier_up_to: str | None
+    days: int | None
+    days_in_month: int | None
+    usage_events: int
+    total_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedCreditNote:
     """One credit note; its amounts are positive and mean money given back."""
 
@@ -63,7 +89,11 @@ class IssuedCreditNote:
 
 @dataclass(frozen=True, slots=True)
 class IssuedInvoice:
-    """One invoice with its lines and what corrects it."""
+    """One invoice with its lines and what corrects it.
+
+    Of monthly invoices only: the month (2026-10), the due date, how the total was reckoned, the days with use. Their
+    `payment_id` is the first that was asked for; later attempts have others (PAY-3).
+    """
 
     invoice_id: UUID
     number: str
@@ -79,6 +109,10 @@ class IssuedInvoice:
     issued_at: datetime
     document_url: str
     lines: list[IssuedLine]
+    period: str | None
+    due_on: date | None
+    usage_lines: list[IssuedUsageLine]
+    usage_days: list[date]
     credit_notes: list[IssuedCreditNote]
 
 

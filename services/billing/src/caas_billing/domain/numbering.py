@@ -19,6 +19,8 @@ class Series(StrEnum):
     """Invoices of vehicle reservations (anticipos)."""
     VEHICLE = "V"
     """Final invoices of vehicles."""
+    SUBSCRIPTION = "M"
+    """Invoices of monthly services (mes vencido)."""
     CREDIT_NOTE = "R"
     """Credit notes (facturas rectificativas)."""
 

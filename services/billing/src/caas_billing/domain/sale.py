@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from caas_billing.domain.monthly import SoldSubscription
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
 
@@ -42,7 +43,7 @@ class SoldVehicle:
     plates: str | None
 
 
-type Sold = SoldService | SoldVehicle
+type Sold = SoldService | SoldVehicle | SoldSubscription
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ import aiosmtplib
 from pydantic import BaseModel
 
 from caas_billing.domain.document import Document
-from caas_billing.domain.sale import SoldService
-from caas_billing.gateway.wording import formatted_amount, formatted_date, labels
+from caas_billing.domain.monthly import SoldSubscription
+from caas_billing.domain.sale import SoldVehicle
+from caas_billing.gateway.usage_wording import payment_words
+from caas_billing.gateway.wording import formatted_amount, formatted_date, formatted_month, labels, mailed_name
 
 _MAX_ANSWER: Final = 500
 # One mailbox, without characters that would make it two or a header. The mail server knows the rest.
@@ -109,12 +111,12 @@ class Postman:
         return Sent(answer[:_MAX_ANSWER])
 
     def _message(self, document: Document, pdf: bytes) -> EmailMessage:
-        server, words = self._server, labels(document.language)["mail"]
+        server = self._server
         domain = server.sender_address.rpartition("@")[2]
         message = EmailMessage()
         message["From"] = formataddr((server.sender_name, server.sender_address))
         message["To"] = document.customer.email
-        message["Subject"] = words[f"{document.kind.value}_subject"].format(number=document.number)
+        message["Subject"] = mail_subject(document)
         message["Message-ID"] = f"<document.{document.document_id}@{domain}>"
         message["Date"] = format_datetime(document.issued_at)
         message["Auto-Submitted"] = "auto-generated"
@@ -124,15 +126,23 @@ class Postman:
         return message
 
 
+def mail_subject(document: Document) -> str:
+    """What the e-mail is about, in the document's language."""
+    sold, words = document.sold, labels(document.language)["mail"]
+    period = formatted_month(sold.period, document.language) if isinstance(sold, SoldSubscription) else None
+    return words[f"{document.wording}_subject"].format(number=document.number, period=period)
+
+
 def mail_text(document: Document, sender_name: str) -> str:
     """The words of the e-mail, in the document's language."""
-    language, sold = document.language, document.sold
-    return labels(language)["mail"][f"{document.wording}_text"].format(
+    language, sold, words = document.language, document.sold, labels(document.language)
+    return words["mail"][f"{document.wording}_text"].format(
         customer=document.customer.name,
         number=document.number,
-        sold=sold.name,
-        vehicle=sold.vehicle_id if isinstance(sold, SoldService) else sold.vin,
-        plates=None if isinstance(sold, SoldService) else sold.plates,
+        sold=mailed_name(document),
+        vehicle=sold.vin if isinstance(sold, SoldVehicle) else sold.vehicle_id,
+        plates=sold.plates if isinstance(sold, SoldVehicle) else None,
+        payment=payment_words(document, sold, words) if isinstance(sold, SoldSubscription) else None,
         total=formatted_amount(document.amount.total_minor, document.currency, language),
         issued_on=formatted_date(document.issued_at, language),
         corrected=document.correction.invoice_number if document.correction else None,

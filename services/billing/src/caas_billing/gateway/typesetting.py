@@ -8,17 +8,22 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 import typst
 from pydantic import BaseModel
 
-from caas_billing.domain.document import Document
+from caas_billing.domain.document import Document, DocumentKind
+from caas_billing.domain.monthly import SoldSubscription
 from caas_billing.domain.numbering import billing_date
+from caas_billing.gateway.usage_wording import payment_words, printed_usage
 from caas_billing.gateway.wording import (
+    formatted_day,
+    formatted_month,
     labels,
     packaged,
     printed_amounts,
@@ -37,10 +42,17 @@ class TypesetDocument(BaseModel):
     document: Document
 
 
+class TypesetStored(BaseModel):
+    """The task: make the PDF of this issued document from what is stored of it."""
+
+    document_id: UUID
+
+
 @dataclass(frozen=True, slots=True)
 class Typeset:
-    """The finished PDF."""
+    """The finished PDF, and what it says."""
 
+    document: Document
     pdf: bytes
 
 
@@ -74,7 +86,7 @@ class Typesetter:
         """The PDF of one document. Calling it again makes an equal one, so a repeated task does no harm."""
         words, created_at_s = self._words(task.document), int(task.document.issued_at.timestamp())
         loop = asyncio.get_running_loop()
-        return Typeset(await loop.run_in_executor(self._threads, self._compile, words, created_at_s))
+        return Typeset(task.document, await loop.run_in_executor(self._threads, self._compile, words, created_at_s))
 
     def pdf(self, document: Document) -> bytes:
         """The PDF/A-2b bytes; the creation time in them is the issue time. Blocks for some milliseconds."""
@@ -93,6 +105,21 @@ class Typesetter:
             pdf_standards=[PDF_STANDARD],
             timestamp=created_at_s,
         )
+
+
+class StoredTypesetter:
+    """Typesets documents that are read when it is their turn, so that tasks stay small however many wait."""
+
+    def __init__(self, typesetter: Typesetter, read_document: Callable[[UUID], Awaitable[Document | None]]) -> None:
+        self._typesetter = typesetter
+        self._read_document = read_document
+
+    async def typeset(self, task: TypesetStored) -> Typeset:
+        """The PDF of one stored document. Issued documents never change (INV-3): a repeated task makes an equal one."""
+        document = await self._read_document(task.document_id)
+        if document is None:
+            raise LookupError(f"document {task.document_id} is to be typeset, but no such monthly invoice is stored")
+        return await self._typesetter.typeset(TypesetDocument(document=document))
 
 
 def printed_words(document: Document, issuer: Issuer) -> dict[str, object]:
@@ -117,8 +144,20 @@ def printed_words(document: Document, issuer: Issuer) -> dict[str, object]:
         "amounts": printed_amounts(document, document.amount),
         "vat_rate": printed_rate(document),
         "total_label": words["totals"][document.wording],
-        "settlement": words["settlements"][document.wording].format(payment_id=document.payment_id),
+        "settlement": _settlement(document, words),
+        "usage": _usage(document, words),
     }
+
+
+def _usage(document: Document, words: Mapping[str, Mapping[str, str]]) -> dict[str, object] | None:
+    if isinstance(document.sold, SoldSubscription) and document.kind is DocumentKind.INVOICE:
+        return printed_usage(document, document.sold, words)
+    return None
+
+
+def _settlement(document: Document, words: Mapping[str, Mapping[str, str]]) -> str:
+    payment = payment_words(document, document.sold, words) if isinstance(document.sold, SoldSubscription) else None
+    return words["settlements"][document.wording].format(payment_id=document.payment_id, payment=payment)
 
 
 def _customer(document: Document, words: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -139,6 +178,14 @@ def _facts(document: Document, words: Mapping[str, Mapping[str, str]]) -> list[t
             *dated,
             (facts["corrects"], correction.invoice_number),
             (facts["corrected_on"], printed_day(correction.invoice_issued_at, document)),
+        ]
+    sold = document.sold
+    if isinstance(sold, SoldSubscription):
+        return [
+            *dated,
+            (facts["period"], formatted_month(sold.period, document.language)),
+            (facts["due_on"], formatted_day(sold.due_on, document.language)),
+            (facts["subscription"], str(document.subject_id)),
         ]
     # The date of supply is stated when it is another day than the date of issue (RD 1619/2012, art. 6.1.i).
     if billing_date(document.supplied_at) != billing_date(document.issued_at):

@@ -5,16 +5,17 @@ What customers and catalogues wrote enters as data, never as markup.
 
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Final, assert_never
 
-from babel.dates import format_date
+from babel.dates import format_date, format_skeleton
 from babel.numbers import format_currency, format_percent, get_currency_precision
 
 from caas_billing.domain.document import Document, DocumentKind
+from caas_billing.domain.monthly import SoldSubscription
 from caas_billing.domain.numbering import BILLING_TIME_ZONE
 from caas_billing.domain.sale import SoldService, SoldVehicle
 from caas_billing.domain.service_period import service_period
@@ -22,7 +23,7 @@ from caas_billing.domain.vat import TaxedAmount
 from caas_contracts.billing import InvoiceKind
 from caas_contracts.orders import PurchaseKind
 
-_LOCALES: Final[Mapping[str, str]] = {"es": "es_ES", "en": "en_GB"}
+LOCALES: Final[Mapping[str, str]] = {"es": "es_ES", "en": "en_GB"}
 
 type Words = Mapping[str, Mapping[str, str]]
 
@@ -36,12 +37,22 @@ def labels(language: str) -> dict[str, dict[str, str]]:
 def formatted_amount(minor: int, currency: str, language: str) -> str:
     """An amount of minor units as people of that language write it, as 12,99 €."""
     amount = Decimal(minor).scaleb(-get_currency_precision(currency))
-    return format_currency(amount, currency, locale=_LOCALES[language])
+    return format_currency(amount, currency, locale=LOCALES[language])
 
 
 def formatted_date(instant: datetime, language: str) -> str:
     """The calendar day in the billing time zone, written out."""
-    return format_date(instant.astimezone(BILLING_TIME_ZONE).date(), format="long", locale=_LOCALES[language])
+    return formatted_day(instant.astimezone(BILLING_TIME_ZONE).date(), language)
+
+
+def formatted_day(day: date, language: str) -> str:
+    """A calendar day, written out."""
+    return format_date(day, format="long", locale=LOCALES[language])
+
+
+def formatted_month(day: date, language: str) -> str:
+    """The month of a day, as octubre de 2026."""
+    return format_skeleton("yMMMM", day, locale=LOCALES[language])
 
 
 def printed_lines(document: Document, words: Words) -> list[dict[str, object]]:
@@ -62,6 +73,14 @@ def sold_name(document: Document, words: Words) -> str:
     return document.sold.name
 
 
+def mailed_name(document: Document) -> str:
+    """What the customer bought, as an e-mail names it: a monthly service with its month."""
+    sold = document.sold
+    if isinstance(sold, SoldSubscription):
+        return f"{sold.name}, {formatted_month(sold.period, document.language)}"
+    return sold.name
+
+
 def printed_amounts(document: Document, amount: TaxedAmount) -> dict[str, str]:
     """Base, VAT and total. A credit note gives back: it prints what changes (RD 1619/2012, art. 15.5)."""
     shown = _negative(amount) if document.kind is DocumentKind.CREDIT_NOTE else amount
@@ -72,7 +91,7 @@ def printed_amounts(document: Document, amount: TaxedAmount) -> dict[str, str]:
 def printed_rate(document: Document) -> str:
     """The VAT rate, as 21 %."""
     rate = Decimal(document.amount.rate_bp) / 10_000
-    return format_percent(rate, format="#,##0.##\xa0%", locale=_LOCALES[document.language])
+    return format_percent(rate, format="#,##0.##\xa0%", locale=LOCALES[document.language])
 
 
 def printed_day(instant: datetime, document: Document) -> str:
@@ -94,17 +113,20 @@ def _negative(amount: TaxedAmount) -> TaxedAmount:
 
 
 def _sold_details(document: Document, words: Words) -> list[str]:
-    if isinstance(document.sold, SoldService):
-        return _service_details(document, document.sold, words)
-    return _vehicle_details(document.sold, words["vehicle"])
+    match document.sold:
+        case SoldService() as service:
+            return [*_service_details(service, words["page"]), _period(document, service, words["period"])]
+        case SoldSubscription() as service:
+            month = formatted_month(service.period, document.language)
+            return [*_service_details(service, words["page"]), words["period"]["monthly"].format(month=month)]
+        case SoldVehicle() as vehicle:
+            return _vehicle_details(vehicle, words["vehicle"])
+        case _:
+            assert_never(document.sold)
 
 
-def _service_details(document: Document, service: SoldService, words: Words) -> list[str]:
-    return [
-        f"{words['page']['service_code']} {service.code}",
-        f"{words['page']['vehicle']} {service.vehicle_id}",
-        _period(document, service, words["period"]),
-    ]
+def _service_details(service: SoldService | SoldSubscription, words: Mapping[str, str]) -> list[str]:
+    return [f"{words['service_code']} {service.code}", f"{words['vehicle']} {service.vehicle_id}"]
 
 
 def _vehicle_details(vehicle: SoldVehicle, words: Mapping[str, str]) -> list[str]:

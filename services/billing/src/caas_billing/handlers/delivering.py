@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from caas_billing.domain.document import Document
 from caas_billing.domain.mailing import Mailing, MailingStatus, delay_before_attempt
 from caas_billing.gateway.postman import Deferred, MailDocument, MailResult, Postman, Refused, Sent
-from caas_billing.gateway.typesetting import Typeset, TypesetDocument, Typesetter
-from caas_billing.handlers.issuing import TYPESET
+from caas_billing.gateway.typesetting import StoredTypesetter, Typeset, TypesetDocument, TypesetStored, Typesetter
+from caas_billing.handlers.issuing import TYPESET, TYPESET_STORED
 from caas_billing.store import documents
 from caas_chassis.cause import Cause
 from caas_chassis.effects import Done, Effect
@@ -18,13 +20,13 @@ from caas_contracts.operations import AlertKind
 MAIL: Final = "mail"
 
 
-async def record_typeset(done: Sequence[Done[TypesetDocument, Typeset]], /, *, tx: Tx) -> None:
+async def record_typeset[Task: BaseModel](done: Sequence[Done[Task, Typeset]], /, *, tx: Tx) -> None:
     """Keep the PDFs, tell those who wait for them, and have each mailed (INV-4)."""
-    by_id = {one.payload.document.document_id: one for one in done}
-    made = [(key, one.payload.document.kind, one.result.pdf) for key, one in by_id.items()]
+    by_id = {one.result.document.document_id: one for one in done}
+    made = [(key, one.result.document.kind, one.result.pdf) for key, one in by_id.items()]
     for document_id in await documents.add_documents(tx, made):
         tx.notify(document_key(document_id))
-        _mail(by_id[document_id].payload.document, 0, by_id[document_id].cause, tx=tx)
+        _mail(by_id[document_id].result.document.without_detail, 0, by_id[document_id].cause, tx=tx)
 
 
 async def record_mailed(done: Sequence[Done[MailDocument, MailResult]], /, *, tx: Tx) -> None:
@@ -39,9 +41,12 @@ async def record_mailed(done: Sequence[Done[MailDocument, MailResult]], /, *, tx
     await documents.update_mailings(tx, changed)
 
 
-def effects(typesetter: Typesetter, postman: Postman, *, at_once: Mapping[str, int]) -> list[Effect[Any, Any]]:
+def effects(
+    typesetter: Typesetter, stored: StoredTypesetter, postman: Postman, *, at_once: Mapping[str, int]
+) -> list[Effect[Any, Any]]:
     """Billing's calls to the outside; `at_once` says how many of each run at the same time."""
     return [
+        Effect(TYPESET_STORED, TypesetStored, stored.typeset, record_typeset, concurrency=at_once[TYPESET]),
         Effect(TYPESET, TypesetDocument, typesetter.typeset, record_typeset, concurrency=at_once[TYPESET]),
         Effect(MAIL, MailDocument, postman.send, record_mailed, concurrency=at_once[MAIL], timeout_s=130.0),
     ]

@@ -18,9 +18,11 @@ from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 
 TYPESET: Final = "typeset"
+TYPESET_STORED: Final = "typeset-stored"
+"""Typesets an issued invoice from its rows, for those that are issued by the thousand: its task only names it."""
 
 type Causes = Mapping[UUID, Cause]
-"""What made a document due, by the purchase or order that it is about."""
+"""What made a document due: an invoice by the purchase or order that it is about, a credit note by the payment."""
 type Draft = Callable[[Issue], Invoice]
 """An invoice that lacks only its number."""
 
@@ -37,18 +39,21 @@ async def issue_invoices(series: Series, drafts: Sequence[Draft], causes: Causes
         _typeset(document_of_invoice(invoice), cause, tx=tx)
 
 
-async def issue_credit_notes(payment_ids: Sequence[UUID], causes: Causes, *, tx: Tx) -> None:
-    """Number, store and publish a credit note of every refund of these payments that is invoiced and has none."""
-    if not payment_ids:
+async def issue_credit_notes(causes: Causes, *, tx: Tx) -> None:
+    """Number, store and publish a credit note of every refund that has none, by the payments which are their causes.
+
+    Only refunds of what paid an invoice are credited.
+    """
+    if not causes:
         return
-    due = await credit_notes.refunds_without_credit_note(tx, payment_ids)
+    due = await credit_notes.refunds_without_credit_note(tx, sorted(causes))
     if not due:
         return
     issues = await _issues(Series.CREDIT_NOTE, len(due), tx=tx)
     issued = [credit_note_of(invoice, refund, issue) for (invoice, refund), issue in zip(due, issues, strict=True)]
     await credit_notes.add_credit_notes(tx, issued)
     for note in issued:
-        cause = causes[note.invoice.subject_id]
+        cause = causes[note.refund.payment_id]
         tx.publish(credit_note_issued(note), cause=cause)
         _typeset(document_of_credit_note(note), cause, tx=tx)
 

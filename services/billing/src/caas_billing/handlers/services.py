@@ -22,7 +22,7 @@ async def bill_purchases(received: Sequence[Received[PurchasePlaced]], *, tx: Tx
     causes = {one.message.purchase_id: one.cause for one in received}
     completed = await sales.add_purchases(tx, [one.message for one in received])
     await _issue(completed, causes, tx=tx)
-    await issue_credit_notes([sale.payment_id for sale in completed], causes, tx=tx)
+    await issue_credit_notes({sale.payment_id: causes[sale.purchase_id] for sale in completed}, tx=tx)
 
 
 async def bill_captures(received: Sequence[Received[PaymentCaptured]], *, tx: Tx) -> None:

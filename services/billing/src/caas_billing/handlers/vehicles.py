@@ -83,7 +83,8 @@ async def _issue(causes: Causes, *, tx: Tx) -> None:
     delivered = await vehicle_sales.vehicles_due(tx, list(causes))
     _require_agreement(delivered)
     await _issue_final(delivered, causes, tx=tx)
-    await issue_credit_notes([sale.last_payment_id for sale in reserved + delivered], causes, tx=tx)
+    credited = {sale.last_payment_id: causes[sale.order_id] for sale in reserved + delivered}
+    await issue_credit_notes(credited, tx=tx)
 
 
 async def _issue_final(sales: Sequence[VehicleSale], causes: Causes, *, tx: Tx) -> None:

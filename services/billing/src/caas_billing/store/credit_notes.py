@@ -22,12 +22,20 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::tex
 """
 
 REFUNDS_WITHOUT_CREDIT_NOTE: Final = """
-SELECT i.*, r.refund_id, r.refunded_minor, r.refunded_before_minor, r.reason, r.refunded_at
-FROM whole_invoice i
-JOIN refund r USING (payment_id)
-LEFT JOIN credit_note c USING (refund_id)
-WHERE payment_id = ANY($1::uuid[]) AND c.refund_id IS NULL
-ORDER BY r.refunded_at, payment_id, r.refunded_before_minor
+SELECT i.*, r.refund_id, r.payment_id AS refunded_payment_id, r.refunded_minor, r.refunded_before_minor, r.reason,
+    r.refunded_at
+FROM refund r
+CROSS JOIN LATERAL (
+    SELECT invoice_id FROM invoice WHERE payment_id = r.payment_id AND kind <> 'subscription'
+    UNION ALL
+    -- PAY-3: a monthly invoice is paid by the attempt that succeeded.
+    SELECT a.invoice_id FROM charge_attempt a JOIN charge_outcome o USING (invoice_id, attempt)
+    WHERE a.payment_id = r.payment_id AND o.outcome = 'paid'
+) p
+JOIN whole_invoice i ON i.invoice_id = p.invoice_id
+LEFT JOIN credit_note c ON c.refund_id = r.refund_id
+WHERE r.payment_id = ANY($1::uuid[]) AND c.refund_id IS NULL
+ORDER BY r.refunded_at, r.payment_id, r.refunded_before_minor
 """
 
 INSERT_CREDIT_NOTES: Final = "INSERT INTO credit_note SELECT * FROM unnest($1::credit_note[])"
@@ -88,7 +96,7 @@ def _row(note: CreditNote) -> dict[str, Any]:
 def _refund(row: Record) -> Refund:
     return Refund(
         refund_id=row["refund_id"],
-        payment_id=row["payment_id"],
+        payment_id=row["refunded_payment_id"],
         refunded=Money(amount_minor=row["refunded_minor"], currency=row["currency"]),
         refunded_before_minor=row["refunded_before_minor"],
         reason=row["reason"],

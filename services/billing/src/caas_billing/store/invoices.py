@@ -7,6 +7,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from caas_billing.domain.invoice import Deduction, Invoice
+from caas_billing.domain.monthly import SoldSubscription
 from caas_billing.domain.numbering import DocumentNumber, Series
 from caas_billing.domain.sale import Customer, Sold, SoldService, SoldVehicle
 from caas_billing.domain.vat import TaxedAmount
@@ -25,6 +26,7 @@ _CONCEPTS: Final = {
     InvoiceKind.SERVICE: "service",
     InvoiceKind.RESERVATION: "reservation",
     InvoiceKind.FINAL: "vehicle",
+    InvoiceKind.SUBSCRIPTION: "subscription",
 }
 
 
@@ -65,6 +67,15 @@ def invoice_of(row: Record) -> Invoice:
 
 
 def _sold(row: Record) -> Sold:
+    if row["period"] is not None:
+        return SoldSubscription(
+            code=row["code"],
+            name=row["name"],
+            vehicle_id=row["vehicle_id"],
+            period=row["period"],
+            due_on=row["due_on"],
+            is_charged=row["is_charged"],
+        )
     if row["purchase_kind"] is not None:
         kind = PurchaseKind(row["purchase_kind"])
         return SoldService(row["code"], row["name"], row["vehicle_id"], kind, row["duration_days"])
@@ -128,6 +139,8 @@ def _sold_columns(sold: Sold) -> dict[str, Any]:
             "purchase_kind": sold.kind.value,
             "duration_days": sold.duration_days,
         }
+    if isinstance(sold, SoldSubscription):
+        return {"code": sold.code, "name": sold.name, "vehicle_id": sold.vehicle_id}
     return {
         "code": sold.model,
         "name": sold.name,

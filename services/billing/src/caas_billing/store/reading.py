@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -13,20 +15,23 @@ from caas_billing.domain.issued import (
     IssuedCreditNote,
     IssuedInvoice,
     IssuedLine,
+    IssuedUsageLine,
     SeriesState,
     UnsentMailing,
 )
 from caas_billing.domain.mailing import MailingStatus
+from caas_billing.domain.monthly import UsageLine
 from caas_billing.domain.numbering import Series
+from caas_billing.store.monthly_invoices import usage_days, usage_lines
 from caas_chassis.transaction import Tx
 from caas_contracts.billing import InvoiceKind
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
 
 LIST_INVOICES: Final = """
-SELECT invoice_id, number, kind, customer_id, customer_name, subject_id, payment_id, currency, base_minor,
-    vat_minor, total_minor, supplied_at, issued_at
-FROM invoice
+SELECT invoice_id, number, kind, customer_id, customer_name, subject_id, payment_id, invoice.currency, base_minor,
+    vat_minor, total_minor, supplied_at, issued_at, period, due_on
+FROM invoice LEFT JOIN receivable USING (invoice_id)
 WHERE ($1::text IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR subject_id = $2)
     AND ($3::uuid IS NULL OR invoice_id = $3) AND ($4::uuid IS NULL OR invoice_id < $4)
 ORDER BY invoice_id DESC LIMIT $5
@@ -84,7 +89,7 @@ class InvoiceFilter:
 
 
 async def list_invoices(tx: Tx, wanted: InvoiceFilter) -> list[IssuedInvoice]:
-    """Invoices with lines and credit notes, newest first, in three statements."""
+    """Invoices with lines and credit notes, newest first, in five statements."""
     rows = await tx.fetch(
         LIST_INVOICES,
         wanted.customer_id,
@@ -96,7 +101,17 @@ async def list_invoices(tx: Tx, wanted: InvoiceFilter) -> list[IssuedInvoice]:
     ids = [row["invoice_id"] for row in rows]
     lines = _by_invoice(await tx.fetch(LIST_LINES, ids))
     notes = _by_invoice(await tx.fetch(LIST_CREDIT_NOTES, None, ids, None))
-    return [_invoice(row, lines.get(row["invoice_id"], []), notes.get(row["invoice_id"], [])) for row in rows]
+    usage, days = await usage_lines(tx, ids), await usage_days(tx, ids)
+    return [
+        _invoice(
+            row,
+            [_line(line) for line in lines.get(row["invoice_id"], [])],
+            [_credit_note(note) for note in notes.get(row["invoice_id"], [])],
+            [_usage_line(line) for line in usage.get(row["invoice_id"], [])],
+            days.get(row["invoice_id"], []),
+        )
+        for row in rows
+    ]
 
 
 async def find_credit_note(tx: Tx, credit_note_id: UUID, customer_id: str | None) -> IssuedCreditNote | None:
@@ -144,7 +159,13 @@ def _by_invoice(rows: Sequence[Record]) -> dict[UUID, list[Record]]:
     return grouped
 
 
-def _invoice(row: Record, lines: Sequence[Record], notes: Sequence[Record]) -> IssuedInvoice:
+def _invoice(
+    row: Record,
+    lines: list[IssuedLine],
+    notes: list[IssuedCreditNote],
+    usage: list[IssuedUsageLine],
+    days: list[date],
+) -> IssuedInvoice:
     return IssuedInvoice(
         invoice_id=row["invoice_id"],
         number=row["number"],
@@ -159,9 +180,40 @@ def _invoice(row: Record, lines: Sequence[Record], notes: Sequence[Record]) -> I
         supplied_at=row["supplied_at"],
         issued_at=row["issued_at"],
         document_url=f"/invoices/{row['invoice_id']}/document",
-        lines=[_line(line) for line in lines],
-        credit_notes=[_credit_note(note) for note in notes],
+        lines=lines,
+        period=_month(row["period"]) if row["period"] else None,
+        due_on=row["due_on"],
+        usage_lines=usage,
+        usage_days=days,
+        credit_notes=notes,
     )
+
+
+def _usage_line(line: UsageLine) -> IssuedUsageLine:
+    return IssuedUsageLine(
+        kind=line.kind,
+        plan_code=line.plan_code,
+        plan_version=line.plan_version,
+        used_in=_month(line.used_in),
+        unit=line.unit,
+        quantity=_plain(line.quantity),
+        rate=_plain(line.rate),
+        tier_above=_plain(line.tier.above) if line.tier else None,
+        tier_up_to=_plain(line.tier.up_to) if line.tier and line.tier.up_to is not None else None,
+        days=line.days,
+        days_in_month=line.days_in_month,
+        usage_events=line.usage_events,
+        total_minor=line.total_minor,
+    )
+
+
+def _month(day: date) -> str:
+    return f"{day:%Y-%m}"
+
+
+def _plain(number: Decimal) -> str:
+    """Without zeros that say nothing, and never with an exponent."""
+    return f"{number.normalize():f}"
 
 
 def _line(row: Record) -> IssuedLine:

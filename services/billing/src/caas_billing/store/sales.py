@@ -5,12 +5,13 @@ Rows are locked in the order of their payment ids.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from asyncpg import Record
 
-from caas_billing.domain.sale import Customer, Sale, SoldService
+from caas_billing.domain.sale import Sale, SoldService
+from caas_billing.store.customers import customer_of
 from caas_chassis.transaction import Tx
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind, PurchasePlaced
@@ -20,8 +21,9 @@ ADD_PURCHASES: Final = """
 INSERT INTO billable_purchase AS known (payment_id, purchase_id, customer_id, customer_name, customer_email,
     customer_tax_id, customer_language, vehicle_id, service_code, service_name, purchase_kind, duration_days,
     vat_rate_bp)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::int[]) AS placed(payment_id)
+SELECT payment_id, purchase_id, customer_id, customer_name, customer_email, customer_tax_id, customer_language,
+    vehicle_id, service_code, service_name, purchase_kind, duration_days, vat_rate_bp
+FROM unnest($1::billable_purchase[])
 ORDER BY payment_id
 ON CONFLICT (payment_id) DO UPDATE SET purchase_id = excluded.purchase_id, customer_id = excluded.customer_id,
     customer_name = excluded.customer_name, customer_email = excluded.customer_email,
@@ -57,24 +59,15 @@ WHERE billable_purchase.payment_id = refund.payment_id
 
 
 async def add_purchases(tx: Tx, placed: Sequence[PurchasePlaced]) -> list[Sale]:
-    """Store what was bought; returns the sales that this completes. Known purchases change nothing."""
-    new = {message.payment_id: message for message in placed}.values()
-    rows = await tx.fetch(
-        ADD_PURCHASES,
-        [message.payment_id for message in new],
-        [message.purchase_id for message in new],
-        [message.customer_id for message in new],
-        [message.customer_name for message in new],
-        [message.customer_email for message in new],
-        [message.customer_tax_id for message in new],
-        [message.customer_language for message in new],
-        [message.vehicle_id for message in new],
-        [message.service_code for message in new],
-        [message.service_name for message in new],
-        [message.kind.value for message in new],
-        [message.duration_days for message in new],
-        [message.vat_rate_bp for message in new],
-    )
+    """Store what was bought; returns the sales that this completes. Known purchases change nothing.
+
+    A subscription is no sale: it has no payment, and its use is invoiced monthly (SUB-4).
+    """
+    new_by_payment = {message.payment_id: message for message in placed if message.payment_id is not None}
+    if not new_by_payment:
+        return []
+    new = new_by_payment.values()
+    rows = await tx.fetch(ADD_PURCHASES, [_purchase_row(message) for message in new])
     return [sale_of(row) for row in rows if row["captured_minor"] is not None]
 
 
@@ -113,13 +106,7 @@ def sale_of(row: Record) -> Sale:
     return Sale(
         payment_id=row["payment_id"],
         purchase_id=row["purchase_id"],
-        customer=Customer(
-            row["customer_id"],
-            row["customer_name"],
-            row["customer_email"],
-            row["customer_tax_id"],
-            row["customer_language"],
-        ),
+        customer=customer_of(row),
         service=SoldService(
             row["service_code"],
             row["service_name"],
@@ -131,3 +118,21 @@ def sale_of(row: Record) -> Sale:
         captured=Money(amount_minor=row["captured_minor"], currency=row["currency"]),
         supplied_at=row["supplied_at"],
     )
+
+
+def _purchase_row(placed: PurchasePlaced) -> dict[str, Any]:
+    return {
+        "payment_id": placed.payment_id,
+        "purchase_id": placed.purchase_id,
+        "customer_id": placed.customer_id,
+        "customer_name": placed.customer_name,
+        "customer_email": placed.customer_email,
+        "customer_tax_id": placed.customer_tax_id,
+        "customer_language": placed.customer_language,
+        "vehicle_id": placed.vehicle_id,
+        "service_code": placed.service_code,
+        "service_name": placed.service_name,
+        "purchase_kind": placed.kind.value,
+        "duration_days": placed.duration_days,
+        "vat_rate_bp": placed.vat_rate_bp,
+    }

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from caas_billing.domain.sale import Customer, SoldVehicle, VehiclePayment, VehicleSale
+from caas_billing.domain.sale import SoldVehicle, VehiclePayment, VehicleSale
+from caas_billing.store.customers import customer_of
 from caas_chassis.transaction import Tx
 from caas_contracts.money import Money
 from caas_contracts.payments import OrphanSaleFound, PaymentConfirmed
@@ -180,13 +181,7 @@ def _order_row(placed: VehicleOrderPlaced) -> dict[str, Any]:
 def _sale(row: Record, **later: Any) -> VehicleSale:
     return VehicleSale(
         order_id=row["order_id"],
-        customer=Customer(
-            row["customer_id"],
-            row["customer_name"],
-            row["customer_email"],
-            row["customer_tax_id"],
-            row["customer_language"],
-        ),
+        customer=customer_of(row),
         vehicle=SoldVehicle(
             row["model"], row["model_name"], tuple(row["options"]), row["dealership"], row["vin"], row["plates"]
         ),

@@ -1,4 +1,4 @@
-"""The catalogue (SVC-1): which services exist, for which cars, at which prices. Prices include VAT.
+"""The catalogue (SVC-1): which services exist, for which cars, at which prices and rates. Prices include VAT.
 
 The data is versioned in `catalogue.toml`. A service that was ever sold stays in the file (`on_sale = false`
 takes it off the shelf), because running purchases look their configuration up by its code.
@@ -7,7 +7,7 @@ takes it off the shelf), because running purchases look their configuration up b
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
 from caas_contracts.ota import ConfigurationValue
+from caas_contracts.subscriptions import RatePlan
+from caas_orders.domain.rate_plans import PlanHistory, plan_from
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.registration import Language, Vehicle
 
@@ -25,6 +27,7 @@ class Offer:
 
     `models` are the car models it fits; `equipment` is what the car must have built in, all of it.
     `temporary` gives the price per duration in days; `permanent` the price for ever, None when not offered.
+    `plan` says what its use costs when it is subscribed (SUB-3), None when it is not offered so.
     `activation_window` is how long, in business time, the car may take to apply it.
     """
 
@@ -34,6 +37,8 @@ class Offer:
     equipment: frozenset[str]
     temporary: Mapping[int, Money]
     permanent: Money | None
+    plan: PlanHistory | None
+    currency: str
     vat_rate_bp: int
     maintenance_required: bool
     activation_window: timedelta
@@ -44,10 +49,14 @@ class Offer:
         """Whether this car's model and equipment allow the service (SVC-1)."""
         return vehicle.model in self.models and self.equipment <= vehicle.equipment
 
-    def price(self, kind: PurchaseKind, duration_days: int | None) -> Money | Refusal:
-        """The price including VAT, or why there is none."""
+    def price(self, kind: PurchaseKind, duration_days: int | None, now: datetime) -> Money | Refusal:
+        """The price including VAT, or why there is none. Subscribing itself costs nothing (SUB-1)."""
+        if kind is not PurchaseKind.TEMPORARY and duration_days is not None:
+            return Refusal(RefusalCode.DURATION_NOT_ALLOWED, f"a {kind} purchase has no duration_days: leave it out")
         if kind is PurchaseKind.PERMANENT:
-            return self._permanent_price(duration_days)
+            return self.permanent or self._not_offered(kind)
+        if kind is PurchaseKind.SUBSCRIPTION:
+            return self._not_offered(kind) if self.plan_in_force(now) is None else _money(0, self.currency)
         price = self.temporary.get(duration_days) if duration_days is not None else None
         if price is None:
             offered = ", ".join(str(days) for days in sorted(self.temporary)) or "none"
@@ -57,20 +66,21 @@ class Offer:
             )
         return price
 
-    def _permanent_price(self, duration_days: int | None) -> Money | Refusal:
-        if duration_days is not None:
-            return Refusal(RefusalCode.DURATION_NOT_ALLOWED, "a permanent purchase has no duration_days: leave it out")
-        if self.permanent is None:
-            return Refusal(RefusalCode.KIND_NOT_OFFERED, f"{self.code} is only offered for a time")
-        return self.permanent
+    def plan_in_force(self, now: datetime) -> RatePlan | None:
+        """The version of its plan that is agreed to by subscribing now; None when it cannot be subscribed."""
+        return None if self.plan is None else self.plan.in_force_at(now)
+
+    def _not_offered(self, kind: PurchaseKind) -> Refusal:
+        return Refusal(RefusalCode.KIND_NOT_OFFERED, f"{self.code} is not offered as a {kind} purchase")
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All offers by service code, and the version of the data."""
+    """All offers by service code, all rate plans by plan code, and the version of the data."""
 
     version: int
     offers: Mapping[str, Offer]
+    plans: Mapping[str, PlanHistory]
 
     def offers_for(self, vehicle: Vehicle) -> list[Offer]:
         """What may be sold for this car now, by code."""
@@ -98,15 +108,18 @@ def current_catalogue() -> Catalogue:
 
 
 def catalogue_from(data: Mapping[str, Any]) -> Catalogue:
-    """The catalogue from its data; a missing field raises KeyError, a wrong price ValidationError."""
-    offers = [_offer(service, data["currency"], data["vat_rate_bp"]) for service in data["services"]]
+    """The catalogue from its data; a missing field or plan raises KeyError, a wrong price or rate ValueError."""
+    plans = {plan.plan_code: plan for plan in [plan_from(one, data["currency"]) for one in data.get("plans", ())]}
+    offers = [_offer(service, plans, data["currency"], data["vat_rate_bp"]) for service in data["services"]]
     by_code = {offer.code: offer for offer in offers}
     if len(by_code) != len(offers):
         raise ValueError("the catalogue names a service code twice: every code is one service")
-    return Catalogue(data["version"], by_code)
+    if len(plans) != len(data.get("plans", ())):
+        raise ValueError("the catalogue names a plan code twice: every code is one plan")
+    return Catalogue(data["version"], by_code, plans)
 
 
-def _offer(service: Mapping[str, Any], currency: str, vat_rate_bp: int) -> Offer:
+def _offer(service: Mapping[str, Any], plans: Mapping[str, PlanHistory], currency: str, vat_rate_bp: int) -> Offer:
     prices = service["price_minor"]
     permanent = prices.get("permanent")
     temporary = {int(days): _money(minor, currency) for days, minor in prices.items() if days != "permanent"}
@@ -117,6 +130,8 @@ def _offer(service: Mapping[str, Any], currency: str, vat_rate_bp: int) -> Offer
         equipment=frozenset(service["equipment"]),
         temporary=temporary,
         permanent=None if permanent is None else _money(permanent, currency),
+        plan=plans[service["plan"]] if "plan" in service else None,
+        currency=currency,
         vat_rate_bp=service.get("vat_rate_bp", vat_rate_bp),
         maintenance_required=service["maintenance_required"],
         activation_window=timedelta(minutes=service.get("activation_window_minutes", 30)),

@@ -1,4 +1,4 @@
-"""What a customer is told about a purchase, each kind once (NOT-1)."""
+"""What a customer is told about a purchase, each occasion once (NOT-1)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +13,14 @@ class NoticeKind(StrEnum):
     BLOCKED_MAINTENANCE = "blocked_maintenance"
     CANCELLED = "cancelled"
     INVOICE_ISSUED = "invoice_issued"
+    SUBSCRIPTION_STARTED = "subscription_started"
+    SUBSCRIPTION_CANCELLED = "subscription_cancelled"
+    SUBSCRIPTION_PAID = "subscription_paid"
+    SUBSCRIPTION_PAYMENT_FAILED = "subscription_payment_failed"
+    SUBSCRIPTION_METHOD_NEEDED = "subscription_method_needed"
+    SUBSCRIPTION_CONFIRMATION_NEEDED = "subscription_confirmation_needed"
+    SUBSCRIPTION_UNPAID = "subscription_unpaid"
+    SUBSCRIPTION_PAID_LATE = "subscription_paid_late"
 
     @property
     def mailed_by_billing(self) -> bool:

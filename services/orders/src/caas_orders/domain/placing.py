@@ -11,6 +11,7 @@ from caas_orders.domain.purchase import Change, Purchase
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.registration import Customer, Vehicle
 from caas_orders.domain.status import PurchaseStatus
+from caas_orders.domain.subscribing import begin_subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def place(wish: Wish, buyer: Buyer | None, catalogue: Catalogue, now: datetime) 
     offer = catalogue.offer_for(wish.service_code, buyer.vehicle)
     if isinstance(offer, Refusal):
         return offer
-    price = offer.price(wish.kind, wish.duration_days)
+    price = offer.price(wish.kind, wish.duration_days, now)
     if isinstance(price, Refusal):
         return price
     if not wish.consent:
@@ -73,13 +74,16 @@ def place(wish: Wish, buyer: Buyer | None, catalogue: Catalogue, now: datetime) 
             "the service starts at once: ask the customer and send immediate_performance_consent true",
         )
     purchase = _purchase(wish, offer, price, catalogue.version, now)
-    placed = _placed(purchase, offer, buyer.customer, now)
+    placed = Change(purchase, (_placed(purchase, offer, buyer.customer, now),))
     if offer.maintenance_required:
-        return Change(purchase, (placed,))  # SVC-2: the gate decides before any payment.
-    return Change(purchase, (placed, purchase.authorize_payment(now)))
+        return placed  # SVC-2: the gate decides before any payment and any activation.
+    if wish.kind is PurchaseKind.SUBSCRIPTION:
+        return placed.then(begin_subscription(purchase, offer, now))  # SUB-1
+    return placed.then(purchase.maintenance_current(now))
 
 
 def _purchase(wish: Wish, offer: Offer, price: Money, catalogue_version: int, now: datetime) -> Purchase:
+    plan = offer.plan_in_force(now) if wish.kind is PurchaseKind.SUBSCRIPTION else None
     return Purchase(
         purchase_id=wish.purchase_id,
         customer_id=wish.customer_id,
@@ -93,11 +97,13 @@ def _purchase(wish: Wish, offer: Offer, price: Money, catalogue_version: int, no
         payment_method=wish.payment_method,
         consent_at=wish.requested_at,
         awaited=wish.awaited,
-        payment_id=wish.payment_id,
+        payment_id=None if plan else wish.payment_id,
         activation_id=wish.activation_id,
-        status=PurchaseStatus.REQUESTED if offer.maintenance_required else PurchaseStatus.AUTHORIZING,
+        status=PurchaseStatus.REQUESTED,
         requested_at=wish.requested_at,
         updated_at=now,
+        plan_code=plan.plan_code if plan else None,
+        plan_version=plan.version if plan else None,
     )
 
 

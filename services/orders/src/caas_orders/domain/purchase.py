@@ -38,7 +38,7 @@ DELIVERY_REFUSED = "delivery_refused"
 GATEWAY_UNREACHABLE = "gateway_unreachable"
 
 
-class _Subject(TypedDict):
+class Subject(TypedDict):
     """The fields every fact about a purchase carries."""
 
     purchase_id: UUID
@@ -65,7 +65,7 @@ class Purchase:
     payment_method: str
     consent_at: datetime  # DES-8: when the customer consented to immediate performance
     awaited: bool  # an HTTP request may be waiting for the outcome
-    payment_id: UUID
+    payment_id: UUID | None  # None for subscriptions: nothing is paid for the purchase itself (SUB-1)
     activation_id: UUID
     status: PurchaseStatus
     requested_at: datetime
@@ -78,12 +78,14 @@ class Purchase:
     activated_at: datetime | None = None  # the vehicle's own instant
     activation_failure: str = ""
     deactivation_id: UUID | None = None  # set when a late success was ordered to be undone
-    ends_at: datetime | None = None
+    ends_at: datetime | None = None  # when the service ends, or a subscription has ended
+    plan_code: str | None = None  # of subscriptions (SUB-3)
+    plan_version: int | None = None  # the version agreed to; since it is active, the one in force when it began
     version: int = 1
 
     @property
     def charged(self) -> bool | None:
-        """Whether money was taken; None while that is not known."""
+        """Whether money was taken for it; None while that is not known."""
         return None if self.money is None else self.money is MoneyOutcome.CAPTURED
 
     @property
@@ -95,15 +97,15 @@ class Purchase:
         """SVC-2: the gate is open; the amount may be held."""
         if self.status is not PurchaseStatus.REQUESTED:
             return Change(self)
-        moved = replace(self, status=_step(self, PurchaseStatus.AUTHORIZING), updated_at=now)
+        moved = replace(self, status=step_to(self, PurchaseStatus.AUTHORIZING), updated_at=now)
         return Change(moved, (moved.authorize_payment(now),))
 
     def maintenance_refused(self, reason: str, now: datetime) -> "Change":
         """SVC-2: not current, or nobody answers: blocked before any payment."""
         if self.status is not PurchaseStatus.REQUESTED:
             return Change(self)
-        moved = _ended(self, PurchaseStatus.BLOCKED, reason, MoneyOutcome.NEVER_HELD, now)
-        blocked = PurchaseBlocked(**_subject(moved, now), reason=reason)
+        moved = ended_as(self, PurchaseStatus.BLOCKED, reason, MoneyOutcome.NEVER_HELD, now)
+        blocked = PurchaseBlocked(**subject_of(moved, now), reason=reason)
         return Change(moved, (blocked,), NoticeKind.BLOCKED_MAINTENANCE)
 
     def payment_authorized(
@@ -119,11 +121,11 @@ class Purchase:
         not_after = min(activate_not_after, now + offer.activation_window)  # SVC-10
         moved = replace(
             self,
-            status=_step(self, PurchaseStatus.ACTIVATING),
+            status=step_to(self, PurchaseStatus.ACTIVATING),
             activation_not_after=not_after,
             updated_at=now,
         )
-        return Change(moved, (_activate_service(moved, dict(offer.configuration), not_after, now),))
+        return Change(moved, (activate_service(moved, dict(offer.configuration), not_after, now),))
 
     def payment_failed(self, reason: str, now: datetime) -> "Change":
         """SVC-7: declined; nothing held, nothing activated."""
@@ -139,14 +141,14 @@ class Purchase:
             return _undone(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
         if self.status is not PurchaseStatus.AUTHORIZING:
             return Change(self)
-        return _failed(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
+        return failed(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
 
     def service_activated(self, applied_at: datetime, *, late: bool, now: datetime) -> "Change":
         """The vehicle applied the service. Late, or after the end: it is deactivated again (SVC-10)."""
         if self.status in IN_PROGRESS and not late:
             return _settled(self, applied_at, self.money, self.reason, now)
         if self.status in ENDED_WITHOUT_SERVICE or (late and self.status in IN_PROGRESS):
-            return _deactivated_again(self, now)
+            return deactivated_again(self, now)
         return Change(self)
 
     def payment_captured(self, activated_at: datetime | None, now: datetime) -> "Change":
@@ -175,10 +177,10 @@ class Purchase:
         if self.status is PurchaseStatus.CANCELLING:
             change = _undone(self, reason, MoneyOutcome.VOIDED, now)
         elif self.status in (PurchaseStatus.AUTHORIZING, PurchaseStatus.ACTIVATING):
-            change = _failed(self, self.activation_failure or reason, MoneyOutcome.VOIDED, now)
+            change = failed(self, self.activation_failure or reason, MoneyOutcome.VOIDED, now)
         else:
             return Change(self)
-        return change.then(_deactivated_again(change.purchase, now)) if self.activated_at else change
+        return change.then(deactivated_again(change.purchase, now)) if self.activated_at else change
 
     def cancel(self, now: datetime) -> "Change | Refusal":
         """SVC-11: the customer gives the purchase up. A success that is on its way wins."""
@@ -189,19 +191,19 @@ class Purchase:
         if self.status is PurchaseStatus.ACTIVE or self.activated_at or self.money:
             return Refusal(RefusalCode.ALREADY_ACTIVE, "the service is active: it can be withdrawn from, not cancelled")
         if self.status is PurchaseStatus.REQUESTED:
-            return _cancelled(replace(self, cancelled_at=now), MoneyOutcome.NEVER_HELD, now)
+            return cancelled(replace(self, cancelled_at=now), MoneyOutcome.NEVER_HELD, now)
         if self.status is PurchaseStatus.CANCELLING:
             return Change(replace(self, cancelled_at=now, updated_at=now))
         if self.activation_not_after is None:
             return _give_payment_up(replace(self, cancelled_at=now), now, reason=self.reason)
-        status = _step(self, PurchaseStatus.CANCELLING)
+        status = step_to(self, PurchaseStatus.CANCELLING)
         cancelling = replace(self, status=status, cancelled_at=now, updated_at=now)
-        return Change(cancelling, () if self.activation_failure else (_cancel_activation(cancelling, now),))
+        return Change(cancelling, () if self.activation_failure else (cancel_activation(cancelling, now),))
 
     def authorize_payment(self, now: datetime) -> AuthorizePayment:
         """The request to hold the price; one intent, one key (PAY-7)."""
         return AuthorizePayment(
-            payment_id=self.payment_id,
+            payment_id=payment_of(self),
             idempotency_key=f"purchase:{self.purchase_id}",
             purpose=PaymentPurpose.SERVICE,
             customer_id=self.customer_id,
@@ -234,6 +236,13 @@ class Change:
         )
 
 
+def payment_of(purchase: Purchase) -> UUID:
+    """The payment of a bought service. Raises AssertionError for a subscription, which has none (SUB-1)."""
+    if purchase.payment_id is None:
+        raise AssertionError(f"purchase {purchase.purchase_id} is a {purchase.kind}: it has no payment")
+    return purchase.payment_id
+
+
 def _settled(
     purchase: Purchase, activated_at: datetime | None, money: MoneyOutcome | None, reason: str, now: datetime
 ) -> Change:
@@ -244,7 +253,7 @@ def _settled(
     days = purchase.duration_days
     moved = replace(
         purchase,
-        status=_step(purchase, PurchaseStatus.ACTIVE),
+        status=step_to(purchase, PurchaseStatus.ACTIVE),
         activated_at=activated_at,
         money=money,
         reason=reason,
@@ -252,33 +261,35 @@ def _settled(
         updated_at=now,
     )
     charged = money is MoneyOutcome.CAPTURED
-    event = PurchaseActivated(**_subject(moved, now), charged=charged, ends_at=moved.ends_at)
+    event = PurchaseActivated(**subject_of(moved, now), charged=charged, ends_at=moved.ends_at)
     return Change(moved, (event,), NoticeKind.ACTIVATED)
 
 
 def _undone(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
     """The end of CANCELLING: by the customer's wish, or because delivery was refused (RSK-2)."""
     if purchase.cancelled_at is not None:
-        return _cancelled(purchase, money, now)
+        return cancelled(purchase, money, now)
     return _declined(purchase, purchase.reason or reason, money, now)
 
 
-def _cancelled(purchase: Purchase, money: MoneyOutcome, now: datetime) -> Change:
-    moved = _ended(purchase, PurchaseStatus.CANCELLED, "cancelled_by_customer", money, now)
-    return Change(moved, (PurchaseCancelled(**_subject(moved, now)),), NoticeKind.CANCELLED)
+def cancelled(purchase: Purchase, money: MoneyOutcome, now: datetime) -> Change:
+    """The customer gave it up in time (SVC-11)."""
+    moved = ended_as(purchase, PurchaseStatus.CANCELLED, "cancelled_by_customer", money, now)
+    return Change(moved, (PurchaseCancelled(**subject_of(moved, now)),), NoticeKind.CANCELLED)
 
 
 def _declined(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
-    moved = _ended(purchase, PurchaseStatus.DECLINED, reason, money, now)
-    return Change(moved, (PurchaseDeclined(**_subject(moved, now), reason=reason),), NoticeKind.DECLINED)
+    moved = ended_as(purchase, PurchaseStatus.DECLINED, reason, money, now)
+    return Change(moved, (PurchaseDeclined(**subject_of(moved, now), reason=reason),), NoticeKind.DECLINED)
 
 
-def _failed(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
-    moved = _ended(purchase, PurchaseStatus.FAILED, reason, money, now)
-    return Change(moved, (PurchaseFailed(**_subject(moved, now), reason=reason),), NoticeKind.FAILED_NOT_CHARGED)
+def failed(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
+    """Not active, and nothing is charged (SVC-5)."""
+    moved = ended_as(purchase, PurchaseStatus.FAILED, reason, money, now)
+    return Change(moved, (PurchaseFailed(**subject_of(moved, now), reason=reason),), NoticeKind.FAILED_NOT_CHARGED)
 
 
-def _deactivated_again(purchase: Purchase, now: datetime) -> Change:
+def deactivated_again(purchase: Purchase, now: datetime) -> Change:
     """SVC-10: a success that nobody will pay is undone, once. The id follows from the activation's."""
     if purchase.deactivation_id is not None:
         return Change(purchase)
@@ -301,7 +312,7 @@ def _give_payment_up(purchase: Purchase, now: datetime, *, reason: str) -> Chang
     if purchase.activation_not_after is not None:
         raise AssertionError(f"purchase {purchase.purchase_id}: ota was asked, its payment stays")
     cancel = CancelPayment(
-        payment_id=purchase.payment_id,
+        payment_id=payment_of(purchase),
         activation_id=purchase.activation_id,
         reason="cancelled_by_customer" if purchase.cancelled_at else reason,
         requested_at=now,
@@ -309,7 +320,7 @@ def _give_payment_up(purchase: Purchase, now: datetime, *, reason: str) -> Chang
     known = purchase.status is PurchaseStatus.CANCELLING
     cancelling = replace(
         purchase,
-        status=purchase.status if known else _step(purchase, PurchaseStatus.CANCELLING),
+        status=purchase.status if known else step_to(purchase, PurchaseStatus.CANCELLING),
         reason=reason,
         payment_cancelled_at=purchase.payment_cancelled_at or now,
         updated_at=now,
@@ -317,9 +328,10 @@ def _give_payment_up(purchase: Purchase, now: datetime, *, reason: str) -> Chang
     return Change(cancelling, (cancel,))
 
 
-def _activate_service(
+def activate_service(
     purchase: Purchase, configuration: dict[str, ConfigurationValue], not_after: datetime, now: datetime
 ) -> ActivateService:
+    """The request to ota; the car refuses it after `not_after`."""
     return ActivateService(
         activation_id=purchase.activation_id,
         purchase_id=purchase.purchase_id,
@@ -332,7 +344,8 @@ def _activate_service(
     )
 
 
-def _cancel_activation(purchase: Purchase, now: datetime) -> CancelActivation:
+def cancel_activation(purchase: Purchase, now: datetime) -> CancelActivation:
+    """The request to stop what is not applied yet (SVC-11)."""
     return CancelActivation(
         activation_id=purchase.activation_id,
         vehicle_id=purchase.vehicle_id,
@@ -341,8 +354,9 @@ def _cancel_activation(purchase: Purchase, now: datetime) -> CancelActivation:
     )
 
 
-def _subject(purchase: Purchase, now: datetime) -> _Subject:
-    return _Subject(
+def subject_of(purchase: Purchase, now: datetime) -> Subject:
+    """What every fact about this purchase says."""
+    return Subject(
         purchase_id=purchase.purchase_id,
         customer_id=purchase.customer_id,
         vehicle_id=purchase.vehicle_id,
@@ -352,11 +366,12 @@ def _subject(purchase: Purchase, now: datetime) -> _Subject:
     )
 
 
-def _ended(purchase: Purchase, status: PurchaseStatus, reason: str, money: MoneyOutcome, now: datetime) -> Purchase:
-    return replace(purchase, status=_step(purchase, status), reason=reason, money=money, updated_at=now)
+def ended_as(purchase: Purchase, status: PurchaseStatus, reason: str, money: MoneyOutcome, now: datetime) -> Purchase:
+    """The purchase at an end without the service."""
+    return replace(purchase, status=step_to(purchase, status), reason=reason, money=money, updated_at=now)
 
 
-def _step(purchase: Purchase, status: PurchaseStatus) -> PurchaseStatus:
+def step_to(purchase: Purchase, status: PurchaseStatus) -> PurchaseStatus:
     """The next status, when the table of transitions has the step."""
     if status not in TRANSITIONS[purchase.status]:
         raise AssertionError(f"purchase {purchase.purchase_id}: no step from {purchase.status} to {status}")

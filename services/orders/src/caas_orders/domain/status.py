@@ -18,31 +18,35 @@ class PurchaseStatus(StrEnum):
     BLOCKED = "blocked"  # stopped by the maintenance gate (SVC-2)
     CANCELLED = "cancelled"  # given up by the customer in time (SVC-11)
     EXPIRED = "expired"  # a temporary service that came to its end (SVC-9)
+    ENDED = "ended"  # a subscription that its customer cancelled (SUB-7) or did not pay (SUB-6)
 
 
 _S = PurchaseStatus
 
 TRANSITIONS: Final[Mapping[PurchaseStatus, frozenset[PurchaseStatus]]] = {
-    _S.REQUESTED: frozenset({_S.AUTHORIZING, _S.BLOCKED, _S.CANCELLED}),
+    _S.REQUESTED: frozenset({_S.AUTHORIZING, _S.ACTIVATING, _S.BLOCKED, _S.CANCELLED}),
     _S.AUTHORIZING: frozenset({_S.ACTIVATING, _S.DECLINED, _S.FAILED, _S.CANCELLING}),
     _S.ACTIVATING: frozenset({_S.ACTIVE, _S.FAILED, _S.CANCELLING}),
     _S.CANCELLING: frozenset({_S.CANCELLED, _S.DECLINED, _S.ACTIVE}),
-    _S.ACTIVE: frozenset({_S.EXPIRED}),
+    _S.ACTIVE: frozenset({_S.EXPIRED, _S.ENDED}),
     _S.FAILED: frozenset(),
     _S.DECLINED: frozenset(),
     _S.BLOCKED: frozenset(),
     _S.CANCELLED: frozenset(),
     _S.EXPIRED: frozenset(),
+    _S.ENDED: frozenset(),
 }
 
 IN_PROGRESS: Final = frozenset({_S.REQUESTED, _S.AUTHORIZING, _S.ACTIVATING, _S.CANCELLING})
+OCCUPYING: Final = IN_PROGRESS | {_S.ACTIVE}  # the service cannot be bought again meanwhile
 ENDED_WITHOUT_SERVICE: Final = frozenset({_S.FAILED, _S.DECLINED, _S.BLOCKED, _S.CANCELLED})
 
 
 class MoneyOutcome(StrEnum):
-    """What payments has said about the money, for good."""
+    """What has become of the money, for good: as payments has said, or later by billing."""
 
     CAPTURED = "captured"
     WRITTEN_OFF = "written_off"
     VOIDED = "voided"
     NEVER_HELD = "never_held"
+    BILLED_MONTHLY = "billed_monthly"  # a subscription: nothing is taken for the purchase itself (SUB-1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,11 +11,31 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from caas_contracts.money import Money
 from caas_contracts.operations import AlertRaised
+from caas_contracts.subscriptions import RatePlan, RatePlanKind
 from caas_orders.domain.notification import Letter, NoticeKind
 from caas_orders.domain.order_notice import OrderNoticeKind
 from caas_orders.domain.registration import Language
 
 _MADRID: Final = ZoneInfo("Europe/Madrid")
+_RATES: Final[Mapping[Language, Mapping[str, str]]] = {
+    Language.SPANISH: {
+        RatePlanKind.PER_USE: "{rate} por {unit}",
+        RatePlanKind.PER_DAY_USED: "{rate} por día de uso",
+        RatePlanKind.FLAT_MONTHLY: "{rate} al mes",
+        RatePlanKind.TIERED: "{rate} por {unit} hasta {up_to}",
+        "then": ", después ",
+    },
+    Language.ENGLISH: {
+        RatePlanKind.PER_USE: "{rate} per {unit}",
+        RatePlanKind.PER_DAY_USED: "{rate} per day of use",
+        RatePlanKind.FLAT_MONTHLY: "{rate} per month",
+        RatePlanKind.TIERED: "{rate} per {unit} up to {up_to}",
+        "then": ", then ",
+    },
+}
+
+type Fact = str | Money
+"""What a letter says; amounts are written as its language does."""
 
 
 def compose(kind: NoticeKind | OrderNoticeKind, language: Language, facts: Mapping[str, object]) -> Letter:
@@ -37,14 +58,43 @@ def amount(money: Money, language: Language) -> str:
     return f"{symbol}{whole:,}.{cents:02d}"
 
 
+def rates_in_words(plan: RatePlan, unit_names: Mapping[Language, str], language: Language) -> str:
+    """What a rate plan costs: `0,015 € por km`, or `€8.99 per month`."""
+    words = _RATES[language]
+    unit = unit_names.get(language, "")
+    if plan.kind is not RatePlanKind.TIERED:
+        return words[plan.kind].format(rate=_rate(plan.rate or "0", plan.currency, language), unit=unit)
+    steps = [
+        words[plan.kind if tier.up_to else RatePlanKind.PER_USE].format(
+            rate=_rate(tier.rate, plan.currency, language), unit=unit, up_to=tier.up_to
+        )
+        for tier in plan.tiers
+    ]
+    return words["then"].join(steps)
+
+
 def local_time(instant: datetime) -> str:
     """An instant as people in Madrid write it: `22/11/2026 02:35`."""
     return instant.astimezone(_MADRID).strftime("%d/%m/%Y %H:%M")
 
 
+def local_date(instant: datetime) -> str:
+    """The day of an instant as people in Madrid write it: `22/11/2026`."""
+    return local_day(instant.astimezone(_MADRID).date())
+
+
 def local_day(day: date) -> str:
     """A calendar day as people in Madrid write it: `22/11/2026`."""
     return day.strftime("%d/%m/%Y")
+
+
+def _rate(minor: str, currency: str, language: Language) -> str:
+    """A rate in major units, with two decimals at least and as many as it has."""
+    major = Decimal(minor).scaleb(-2)
+    text = f"{max(major, major.quantize(Decimal('0.01')), key=lambda one: -int(one.as_tuple().exponent)):f}"
+    if language is Language.SPANISH:
+        return f"{text.replace('.', ',')} {'€' if currency == 'EUR' else currency}"
+    return f"€{text}" if currency == "EUR" else f"{currency} {text}"
 
 
 def _letter(rendered: str) -> Letter:

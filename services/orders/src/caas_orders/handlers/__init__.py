@@ -19,8 +19,15 @@ from caas_contracts.payments import (
     PaymentSettlementFailed,
     PaymentVoided,
 )
+from caas_contracts.subscriptions import (
+    CollectionSettled,
+    SubscriptionCancelledForNonpayment,
+    SubscriptionPaid,
+    SubscriptionPaymentFailed,
+    SubscriptionPaymentNeedsCustomer,
+)
 from caas_orders.domain.sales_policy import SalesPolicy
-from caas_orders.handlers import listing, order_paying, placing, purchasing, telling
+from caas_orders.handlers import listing, order_paying, placing, purchasing, subscriptions, telling
 
 
 def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
@@ -39,6 +46,11 @@ def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
         ActivationFailed: purchasing.note_failed,
         InvoiceIssued: partial(listing.list_invoices, policy=policy),
         CreditNoteIssued: listing.list_credit_notes,
+        SubscriptionPaid: subscriptions.tell_paid,
+        SubscriptionPaymentFailed: subscriptions.tell_failed,
+        SubscriptionPaymentNeedsCustomer: subscriptions.tell_needed,
+        SubscriptionCancelledForNonpayment: subscriptions.end_unpaid,
+        CollectionSettled: subscriptions.tell_settled,
         AlertRaised: telling.mail_alerts,
     }
 

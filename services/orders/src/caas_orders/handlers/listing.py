@@ -19,7 +19,13 @@ async def list_invoices(received: Sequence[Received[InvoiceIssued]], *, tx: Tx, 
     await documents.insert([_invoice(one.message) for one in received], tx=tx)
     bought = await purchases.read([one.message.subject_id for one in received], tx=tx)
     notices = [
-        Notice(bought[one.message.subject_id], NoticeKind.INVOICE_ISSUED, one.cause, _facts(one.message))
+        Notice(
+            bought[one.message.subject_id],
+            NoticeKind.INVOICE_ISSUED,
+            one.cause,
+            {**_facts(one.message), "price": one.message.total},
+            occasion=one.message.number,  # A subscription has one every month (SUB-4).
+        )
         for one in received
         if one.message.subject_id in bought
     ]

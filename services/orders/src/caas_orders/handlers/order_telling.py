@@ -12,23 +12,19 @@ from caas_chassis.transaction import Tx
 from caas_orders.domain.decline_reason import words_for
 from caas_orders.domain.notification import Letter
 from caas_orders.domain.order_notice import OrderNotice, OrderNoticeKind
-from caas_orders.domain.registration import Customer, Language
+from caas_orders.domain.registration import Customer
 from caas_orders.domain.sales_policy import SalesPolicy
 from caas_orders.domain.vehicle_catalogue import current_vehicle_catalogue
 from caas_orders.domain.vehicle_order import VehicleOrder
 from caas_orders.gateway import OutgoingMail
 from caas_orders.gateway.letters import amount, compose, local_day, local_time
-from caas_orders.handlers.telling import MAIL_EFFECT
+from caas_orders.handlers.telling import HIDDEN_LINK, MAIL_EFFECT
 from caas_orders.store import invitations, notifications
 from caas_orders.store.invitations import Invited
 from caas_orders.store.notifications import MailState, OrderNotification
 
 TOKEN_BYTES: Final = 32
 """256 random bits: a link cannot be guessed, so a plain hash of it is enough in the database."""
-_HIDDEN_LINK: Final[Mapping[Language, str]] = {
-    Language.SPANISH: "(enlace enviado por correo)",
-    Language.ENGLISH: "(link sent by mail)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ async def _invite(told: ToTell, policy: SalesPolicy, *, tx: Tx) -> None:
     language = told.customer.language
     facts = {**_facts(told.order, told.customer), "expires_at": local_time(expires_at)}
     mailed = compose(told.notice.kind, language, {**facts, "link": f"{policy.platform_url}/invitations#{token}"})
-    filed = compose(told.notice.kind, language, {**facts, "link": _HIDDEN_LINK[language]})
+    filed = compose(told.notice.kind, language, {**facts, "link": HIDDEN_LINK[language]})
     if await _send(told, mailed, filed, tx=tx):
         invited = Invited(told.order.order_id, told.customer.customer_id)
         await invitations.insert(hash_of(token), invited, expires_at, tx=tx)

@@ -9,7 +9,7 @@ from caas_chassis.effects import Done
 from caas_chassis.errors import Refused
 from caas_chassis.handling import Received
 from caas_chassis.transaction import Tx
-from caas_contracts.orders import CancelPurchase
+from caas_contracts.orders import CancelPurchase, PurchaseKind
 from caas_contracts.ota import ActivationFailed, ServiceActivated
 from caas_contracts.payments import (
     DeliveryDecision,
@@ -25,9 +25,15 @@ from caas_contracts.payments import (
 from caas_orders.domain.catalogue import current_catalogue
 from caas_orders.domain.purchase import Change, Purchase
 from caas_orders.domain.refusal import Refusal, RefusalCode
+from caas_orders.domain.subscribing import (
+    begin_subscription,
+    cancel_subscription,
+    subscription_applied,
+    subscription_not_applied,
+)
 from caas_orders.gateway import Current, MaintenanceAnswer, MaintenanceQuestion
 from caas_orders.handlers.amending import Caused, amend, amend_each, announce
-from caas_orders.store import purchases
+from caas_orders.store import purchases, registrations
 
 _log = structlog.get_logger(__name__)
 
@@ -80,21 +86,34 @@ async def end_voided(received: Sequence[Received[PaymentVoided]], *, tx: Tx) -> 
 
 async def note_activated(received: Sequence[Received[ServiceActivated]], *, tx: Tx) -> None:
     """The service is in the car; one that comes too late is taken out again (SVC-10)."""
+    subscribed = [one.message.purchase_id for one in received if one.message.payment_id is None]
+    subscribers = await registrations.subscribers(subscribed, tx=tx) if subscribed else {}
+    offers = current_catalogue().offers
 
     def activate(purchase: Purchase, event: ServiceActivated) -> Change:
-        return purchase.service_activated(event.evidence.applied_at, late=event.late, now=tx.now)
+        if purchase.kind is not PurchaseKind.SUBSCRIPTION:
+            return purchase.service_activated(event.evidence.applied_at, late=event.late, now=tx.now)
+        return subscription_applied(
+            purchase,
+            event.evidence.applied_at,
+            late=event.late,
+            offer=offers[purchase.service_code],
+            subscriber=subscribers[purchase.purchase_id],
+            now=tx.now,
+        )
 
     await amend(received, lambda event: event.purchase_id, activate, tx=tx)
 
 
 async def note_failed(received: Sequence[Received[ActivationFailed]], *, tx: Tx) -> None:
-    """SVC-5: the reason is kept until payments says that the hold is released."""
-    await amend(
-        received,
-        lambda event: event.purchase_id,
-        lambda purchase, event: purchase.activation_failed(event.reason, tx.now),
-        tx=tx,
-    )
+    """SVC-5: the reason is kept until payments says that the hold is released; a subscription has none."""
+
+    def fail(purchase: Purchase, event: ActivationFailed) -> Change:
+        if purchase.kind is PurchaseKind.SUBSCRIPTION:
+            return subscription_not_applied(purchase, event.reason, tx.now)
+        return purchase.activation_failed(event.reason, tx.now)
+
+    await amend(received, lambda event: event.purchase_id, fail, tx=tx)
 
 
 async def cancel_purchase(message: CancelPurchase, *, tx: Tx) -> None:
@@ -107,12 +126,16 @@ async def cancel_purchase(message: CancelPurchase, *, tx: Tx) -> None:
 
 
 async def cancel(purchase_id: UUID, customer_id: str, *, tx: Tx) -> Purchase | Refusal:
-    """SVC-11: give a pending purchase up, or say why it is too late. Somebody else's purchase is unknown."""
+    """SVC-11, SUB-7: give a pending purchase or a subscription up, or say why it is too late.
+
+    Somebody else's purchase is unknown.
+    """
     locked = await purchases.lock([purchase_id], tx=tx)
     purchase = locked.get(purchase_id)
     if purchase is None or purchase.customer_id != customer_id:
         return Refusal(RefusalCode.PURCHASE_NOT_FOUND, f"there is no purchase {purchase_id}")
-    change = purchase.cancel(tx.now)
+    is_subscription = purchase.kind is PurchaseKind.SUBSCRIPTION
+    change = cancel_subscription(purchase, tx.now) if is_subscription else purchase.cancel(tx.now)
     if isinstance(change, Refusal):
         return change
     if change.purchase is not purchase:
@@ -128,9 +151,11 @@ async def record_maintenance(done: Sequence[Done[MaintenanceQuestion, Maintenanc
 
 
 def _gate(purchase: Purchase, answer: MaintenanceAnswer, tx: Tx) -> Change:
-    if isinstance(answer, Current):
-        return purchase.maintenance_current(tx.now)
-    return purchase.maintenance_refused(answer.reason, tx.now)
+    if not isinstance(answer, Current):
+        return purchase.maintenance_refused(answer.reason, tx.now)
+    if purchase.kind is PurchaseKind.SUBSCRIPTION:
+        return begin_subscription(purchase, current_catalogue().offers[purchase.service_code], tx.now)
+    return purchase.maintenance_current(tx.now)
 
 
 def _paid_purchase(event: PaymentEvent) -> UUID:

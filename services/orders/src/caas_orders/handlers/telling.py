@@ -1,7 +1,7 @@
 """Telling customers what became of their purchases, and operations what they have to look at (NOT-1, NOT-2)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
@@ -11,13 +11,15 @@ from caas_chassis.effects import Done
 from caas_chassis.handling import Received
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
+from caas_contracts.money import Money
 from caas_contracts.operations import AlertKind, AlertRaised
+from caas_contracts.orders import PurchaseKind
 from caas_orders.domain.catalogue import current_catalogue
-from caas_orders.domain.notification import NoticeKind
+from caas_orders.domain.notification import Letter, NoticeKind
 from caas_orders.domain.purchase import Purchase
-from caas_orders.domain.registration import Customer
+from caas_orders.domain.registration import Customer, Language
 from caas_orders.gateway import Deferred, MailOutcome, OutgoingMail, Rejected, Sent
-from caas_orders.gateway.letters import amount, compose, compose_alert, local_time
+from caas_orders.gateway.letters import Fact, amount, compose, compose_alert, local_time, rates_in_words
 from caas_orders.store import alerts, notifications, registrations
 from caas_orders.store.notifications import MailState, Notification
 
@@ -25,6 +27,10 @@ MAIL_EFFECT: Final = "mail"
 ALERT_MAIL_EFFECT: Final = "alert-mail"
 RETRY_AFTER: Final = tuple(timedelta(seconds=s) for s in (5, 15, 60, 300, 900))
 """Pauses before a deferred mail is sent again; the last one repeats. Greylisting servers ask for minutes."""
+HIDDEN_LINK: Final[Mapping[Language, str]] = {
+    Language.SPANISH: "(enlace enviado por correo)",
+    Language.ENGLISH: "(link sent by mail)",
+}
 MAX_ATTEMPTS: Final = 100
 """With the pauses above, a day: after it a mail server that is down is a person's problem."""
 
@@ -33,16 +39,22 @@ type _Outcome = tuple[UUID, MailState, datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What to tell the customer of a purchase; `facts` are what its letter says beyond the purchase."""
+    """What to tell the customer of a purchase; `facts` are what its letter says beyond the purchase.
+
+    `occasion` tells apart what may happen more than once. The fact `mailed_only` is a link that the mail alone has:
+    whoever reads the purchase file cannot use it.
+    """
 
     purchase: Purchase
     kind: NoticeKind
     cause: Cause
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    occasion: str = ""
+    mailed_only: str = ""
 
 
 async def tell(notices: Sequence[Notice], *, tx: Tx) -> None:
-    """Notify customers, each kind once per purchase: a mail, unless billing sends it, and the purchase file."""
+    """Notify customers, each occasion once: a mail, unless billing sends it, and the purchase file."""
     if not notices:
         return
     customer_ids = sorted({notice.purchase.customer_id for notice in notices})
@@ -51,13 +63,13 @@ async def tell(notices: Sequence[Notice], *, tx: Tx) -> None:
     for notice in notices:
         customer = customers[notice.purchase.customer_id]
         notification = _notification(notice, customer, tx.now)
-        told[notification.notification_id] = (notification, customer.email, notice.cause)
+        told[notification.notification_id] = (notification, notice, customer)
     for new in await notifications.insert([notification for notification, _, _ in told.values()], tx=tx):
-        notification, email, cause = told[new]
+        notification, notice, customer = told[new]
         if notification.state is MailState.QUEUED:
-            letter = notification.letter
-            mail = OutgoingMail(mail_id=new, recipient=email, subject=letter.subject, text=letter.text)
-            tx.enqueue(MAIL_EFFECT, mail, key=str(new), cause=cause)
+            letter = _letter(notice, customer)
+            mail = OutgoingMail(mail_id=new, recipient=customer.email, subject=letter.subject, text=letter.text)
+            tx.enqueue(MAIL_EFFECT, mail, key=str(new), cause=notice.cause)
 
 
 async def mail_alerts(received: Sequence[Received[AlertRaised]], *, tx: Tx) -> None:
@@ -110,8 +122,23 @@ async def _record(
 
 
 def _notification(notice: Notice, customer: Customer, now: datetime) -> Notification:
+    hidden = {notice.mailed_only: HIDDEN_LINK[customer.language]} if notice.mailed_only in notice.facts else {}
+    filed = replace(notice, facts={**notice.facts, **hidden})
+    return Notification(
+        notification_id=new_id(),
+        purchase_id=notice.purchase.purchase_id,
+        customer_id=notice.purchase.customer_id,
+        kind=notice.kind,
+        occasion=notice.occasion,
+        letter=_letter(filed, customer),
+        state=MailState.LISTED if notice.kind.mailed_by_billing else MailState.QUEUED,
+        created_at=now,
+    )
+
+
+def _letter(notice: Notice, customer: Customer) -> Letter:
     purchase, language = notice.purchase, customer.language
-    known = {
+    known: dict[str, object] = {
         "name": customer.name,
         "service": current_catalogue().offers[purchase.service_code].names[language],
         "vehicle": purchase.vehicle_id,
@@ -121,13 +148,15 @@ def _notification(notice: Notice, customer: Customer, now: datetime) -> Notifica
         "charged": purchase.charged,
         "activated_at": local_time(purchase.activated_at) if purchase.activated_at else "",
         "ends_at": local_time(purchase.ends_at) if purchase.ends_at else "",
+        "is_subscription": purchase.kind is PurchaseKind.SUBSCRIPTION,
+        "plan": _plan(purchase, language),
     }
-    return Notification(
-        notification_id=new_id(),
-        purchase_id=purchase.purchase_id,
-        customer_id=purchase.customer_id,
-        kind=notice.kind,
-        letter=compose(notice.kind, language, {**known, **notice.facts}),
-        state=MailState.LISTED if notice.kind.mailed_by_billing else MailState.QUEUED,
-        created_at=now,
-    )
+    told = {name: amount(fact, language) if isinstance(fact, Money) else fact for name, fact in notice.facts.items()}
+    return compose(notice.kind, language, {**known, **told})
+
+
+def _plan(purchase: Purchase, language: Language) -> str:
+    """What a subscription costs, in words; nothing for other purchases."""
+    history = current_catalogue().plans.get(purchase.plan_code or "")
+    agreed = [plan for plan in history.versions if plan.version == purchase.plan_version] if history else []
+    return rates_in_words(agreed[0], history.unit_names, language) if history and agreed else ""

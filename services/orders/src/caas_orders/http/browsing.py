@@ -25,6 +25,7 @@ def catalogue_router(runtime: Runtime) -> APIRouter:
         async with runtime.reading() as tx:
             buyer = (await registrations.buyers([vehicle_id], tx=tx)).get(vehicle_id)
             occupied = await purchases.occupied_services(vehicle_id, tx=tx)
+            now = tx.now
         staff = principal.roles & {"dealer", "operator"}
         if buyer is None or not (staff or buyer.customer.customer_id == principal.subject):
             raise VehicleNotFound(f"there is no vehicle {vehicle_id}")
@@ -33,7 +34,7 @@ def catalogue_router(runtime: Runtime) -> APIRouter:
         return {
             "vehicle_id": vehicle_id,
             "version": catalogue.version,
-            "services": [offer_json(offer, occupied.get(offer.code)) for offer in offers],
+            "services": [offer_json(offer, occupied.get(offer.code), now) for offer in offers],
         }
 
     return router

@@ -1,4 +1,4 @@
-"""The *expediente de compra*: everything one customer bought, was told and was invoiced (NOT-1, INV-4)."""
+"""The *expediente de compra*: everything one customer bought, subscribed, was told and was invoiced (NOT-1, INV-4)."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,9 @@ from caas_chassis.auth import Principal
 from caas_chassis.runtime import Runtime
 from caas_chassis.web import requires
 from caas_contracts.message import Code
-from caas_orders.http.representing import document_json, notification_json, purchase_json
+from caas_contracts.orders import PurchaseKind
+from caas_orders.http.owning import owner_asked_for
+from caas_orders.http.representing import document_json, notification_json, purchase_json, subscription_json
 from caas_orders.http.representing_orders import order_json
 from caas_orders.store import documents, notifications, purchases, vehicle_orders
 
@@ -25,15 +27,20 @@ def expediente_router(runtime: Runtime) -> APIRouter:
         customer_id: Code | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 100,
     ) -> dict[str, Any]:
-        owner = customer_id if principal.is_staff and customer_id else principal.subject
+        owner = owner_asked_for(principal, customer_id)
         async with runtime.reading() as tx:
             bought = await purchases.of_customer(owner, before=None, limit=limit, tx=tx)
             ordered = await vehicle_orders.of_customer(owner, before=None, limit=limit, tx=tx)
             told = await notifications.of_customer(owner, limit=limit, tx=tx)
             issued = await documents.of_customer(owner, limit=limit, tx=tx)
+            subscribed = await purchases.of_customer(
+                owner, before=None, limit=limit, kind=PurchaseKind.SUBSCRIPTION, tx=tx
+            )
+            billed = await documents.of_subjects([one.purchase_id for one in subscribed], limit=limit, tx=tx)
         return {
             "customer_id": owner,
             "purchases": [purchase_json(purchase) for purchase in bought],
+            "subscriptions": [subscription_json(one, billed.get(one.purchase_id, [])) for one in subscribed],
             "vehicle_orders": [order_json(order) for order in ordered],
             "notifications": [notification_json(notification) for notification in told],
             "documents": [document_json(document) for document in issued],

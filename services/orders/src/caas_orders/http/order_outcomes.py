@@ -1,43 +1,19 @@
 """What an HTTP caller who waits for a payment of a vehicle order is told, once the outcome is known (RES-1, FIN-2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from uuid import UUID
-
-from fastapi import Response
 
 from caas_chassis.errors import Problem
 from caas_chassis.idempotency import Answer
-from caas_chassis.runtime import Runtime
-from caas_chassis.web import problem_body, respond
+from caas_chassis.web import problem_body
 from caas_orders.domain.final_payment import DEADLINE_MISSED
 from caas_orders.domain.order_status import PAID_IN_FULL, VehicleOrderStatus
 from caas_orders.domain.purchase import GATEWAY_UNREACHABLE
 from caas_orders.domain.vehicle_order import VehicleOrder
 from caas_orders.errors import PaymentDeclined, PaymentUnavailable
-from caas_orders.handlers.order_amending import order_waiting_key
 from caas_orders.http.representing_orders import order_json, words_json
-from caas_orders.store import vehicle_orders
 
 _TECHNICAL = "the payment could not be made for a technical reason; nothing was charged, you may try again"
-
-
-async def answer_when_known(
-    runtime: Runtime,
-    accepted: Answer,
-    order_id: UUID,
-    outcome: Callable[[VehicleOrder], Answer | None],
-    wait_s: int,
-) -> Response:
-    """The outcome, in whichever replica it becomes known, or what was accepted when the caller's wait is over."""
-
-    async def check() -> Answer | None:
-        async with runtime.reading() as tx:
-            return outcome((await vehicle_orders.read([order_id], tx=tx))[order_id])
-
-    known = await runtime.wait(order_waiting_key(order_id), check, wait_s) if wait_s else None
-    answer = known or accepted
-    applied = {"Preference-Applied": f"wait={wait_s}"} if wait_s else {}
-    return respond(Answer(answer.status, answer.body, {**answer.headers, **applied}))
 
 
 def reservation_outcome(order: VehicleOrder) -> Answer | None:

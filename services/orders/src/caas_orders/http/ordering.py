@@ -1,5 +1,6 @@
 """Reserving a vehicle, paying the rest, and reading orders over HTTP (RES-1, FIN-2: bounded, honest answers)."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from caas_chassis.auth import Principal
 from caas_chassis.idempotency import Answer, IdempotentRequest, answer_once
 from caas_chassis.ids import new_id
+from caas_chassis.preferring import answer_when_known, wait_of
 from caas_chassis.runtime import Runtime
 from caas_chassis.transaction import Tx
 from caas_chassis.web import cause_of, requires
@@ -18,12 +20,14 @@ from caas_contracts.money import Money
 from caas_orders.domain.refusal import Refusal
 from caas_orders.domain.registration import Customer, Language
 from caas_orders.domain.sales_policy import SalesPolicy
+from caas_orders.domain.vehicle_order import VehicleOrder
 from caas_orders.errors import OrderNotFound
+from caas_orders.handlers.order_amending import order_waiting_key
 from caas_orders.handlers.order_paying import RestWish, pay_rest
 from caas_orders.handlers.reserving import Configuration, ReservationWish, reserve
 from caas_orders.handlers.supplying import resubmit_order
-from caas_orders.http.order_outcomes import answer_when_known, location, payment_outcome, reservation_outcome
-from caas_orders.http.preferring import wait_of
+from caas_orders.http.order_outcomes import location, payment_outcome, reservation_outcome
+from caas_orders.http.owning import owner_asked_for, visible_to
 from caas_orders.http.refusing import problem_of
 from caas_orders.http.registering import CustomerData
 from caas_orders.http.representing_orders import order_json
@@ -103,7 +107,8 @@ def vehicle_orders_router(runtime: Runtime, policy: SalesPolicy) -> APIRouter:
         async with runtime.transaction(cause_of(request, principal)) as tx:
             accepted = await answer_once(tx, asked, lambda: _reserve(body, principal, policy, tx))
         order_id = UUID(accepted.body["order_id"])
-        return await answer_when_known(runtime, accepted, order_id, reservation_outcome, wait_of(prefer))
+        look = partial(_outcome, order_id, reservation_outcome)
+        return await answer_when_known(runtime, accepted, order_waiting_key(order_id), look, wait_of(prefer))
 
     @router.post("/vehicle-orders/{order_id}/final-payment", status_code=202, responses=_OUTCOMES)
     async def pay(
@@ -118,17 +123,15 @@ def vehicle_orders_router(runtime: Runtime, policy: SalesPolicy) -> APIRouter:
         asked = IdempotentRequest(idempotency_key, principal, route, body.model_dump_json().encode())
         async with runtime.transaction(cause_of(request, principal)) as tx:
             accepted = await answer_once(tx, asked, lambda: _pay(order_id, body, principal, policy, tx))
-        payment_id = UUID(accepted.body["final_payment_id"])
-        outcome = partial(payment_outcome, payment_id=payment_id)
-        return await answer_when_known(runtime, accepted, order_id, outcome, wait_of(prefer))
+        outcome = partial(payment_outcome, payment_id=UUID(accepted.body["final_payment_id"]))
+        look = partial(_outcome, order_id, outcome)
+        return await answer_when_known(runtime, accepted, order_waiting_key(order_id), look, wait_of(prefer))
 
     @router.get("/vehicle-orders/{order_id}")
     async def read_order(order_id: UUID, principal: _CustomerOrOperator) -> dict[str, Any]:
         async with runtime.reading() as tx:
             order = (await vehicle_orders.read([order_id], tx=tx)).get(order_id)
-        if order is None or not (principal.is_staff or order.customer_id == principal.subject):
-            raise OrderNotFound(f"there is no vehicle order {order_id}")
-        return order_json(order)
+        return order_json(visible_to(principal, order, OrderNotFound(f"there is no vehicle order {order_id}")))
 
     @router.get("/vehicle-orders")
     async def list_orders(
@@ -137,11 +140,11 @@ def vehicle_orders_router(runtime: Runtime, policy: SalesPolicy) -> APIRouter:
         before: UUID | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> dict[str, Any]:
-        owner = customer_id if principal.is_staff and customer_id else principal.subject
         async with runtime.reading() as tx:
+            owner = owner_asked_for(principal, customer_id)
             found = await vehicle_orders.of_customer(owner, before=before, limit=limit, tx=tx)
-        following = str(found[-1].order_id) if len(found) == limit else None
-        return {"vehicle_orders": [order_json(order) for order in found], "before": following}
+        orders = [order_json(order) for order in found]
+        return {"vehicle_orders": orders, "before": orders[-1]["order_id"] if len(orders) == limit else None}
 
     @router.post("/vehicle-orders/{order_id}/resubmission", status_code=202)
     async def resubmit(request: Request, order_id: UUID, principal: _Operator) -> dict[str, Any]:
@@ -152,6 +155,10 @@ def vehicle_orders_router(runtime: Runtime, policy: SalesPolicy) -> APIRouter:
         return order_json(outcome)
 
     return router
+
+
+async def _outcome(order_id: UUID, outcome: Callable[[VehicleOrder], Answer | None], tx: Tx) -> Answer | None:
+    return outcome((await vehicle_orders.read([order_id], tx=tx))[order_id])
 
 
 async def _reserve(body: VehicleOrderRequest, principal: Principal, policy: SalesPolicy, tx: Tx) -> Answer:

@@ -1,6 +1,7 @@
 """Placing, reading and cancelling purchases over HTTP (SVC-3, SVC-11, RES-1's way of waiting)."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from caas_chassis.auth import Principal
 from caas_chassis.idempotency import Answer, IdempotentRequest, answer_once
 from caas_chassis.ids import new_id
+from caas_chassis.preferring import answer_when_known, wait_of
 from caas_chassis.runtime import Runtime
 from caas_chassis.transaction import Tx
 from caas_chassis.web import cause_of, problem_body, requires, respond
@@ -23,7 +25,7 @@ from caas_orders.errors import PurchaseNotFound
 from caas_orders.handlers.amending import waiting_key
 from caas_orders.handlers.placing import place
 from caas_orders.handlers.purchasing import cancel
-from caas_orders.http.preferring import wait_of
+from caas_orders.http.owning import owner_asked_for, visible_to
 from caas_orders.http.refusing import problem_of, problem_of_end
 from caas_orders.http.representing import purchase_json
 from caas_orders.store import purchases
@@ -44,13 +46,13 @@ _CustomerOrOperator = Annotated[Principal, Depends(requires("customer", "operato
 
 
 class PurchaseRequest(BaseModel):
-    """What a customer buys. The price is the catalogue's; `duration_days` only for temporary purchases."""
+    """What a customer buys or subscribes. Prices and rates are the catalogue's; `duration_days` only for a time."""
 
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     vehicle_id: Code
     service_code: Code
-    kind: Literal["temporary", "permanent"]
+    kind: Literal["temporary", "permanent", "subscription"]
     duration_days: Annotated[int, Field(ge=1, le=3660)] | None = None
     payment_method: Token = Field(description="the gateway's token, never a card number (GW-6)")
     immediate_performance_consent: bool = Field(description="DES-8")
@@ -71,11 +73,9 @@ def purchases_router(runtime: Runtime) -> APIRouter:
         asked = IdempotentRequest(idempotency_key, principal, _ROUTE, body.model_dump_json().encode())
         async with runtime.transaction(cause_of(request, principal)) as tx:
             accepted = await answer_once(tx, asked, lambda: _accept(body, principal, tx))
-        wait_s = wait_of(prefer)
-        ended = await _ended(runtime, UUID(accepted.body["purchase_id"]), wait_s) if wait_s else None
-        answer = accepted if ended is None else _outcome(ended)
-        applied = {"Preference-Applied": f"wait={wait_s}"} if wait_s else {}
-        return respond(Answer(answer.status, answer.body, {**answer.headers, **applied}))
+        purchase_id = UUID(accepted.body["purchase_id"])
+        look = partial(_outcome, purchase_id)
+        return await answer_when_known(runtime, accepted, waiting_key(purchase_id), look, wait_of(prefer))
 
     @router.get("/purchases/{purchase_id}")
     async def read_purchase(purchase_id: UUID, principal: _CustomerOrOperator) -> dict[str, Any]:
@@ -89,11 +89,11 @@ def purchases_router(runtime: Runtime) -> APIRouter:
         before: UUID | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> dict[str, Any]:
-        owner = customer_id if principal.is_staff and customer_id else principal.subject
         async with runtime.reading() as tx:
+            owner = owner_asked_for(principal, customer_id)
             found = await purchases.of_customer(owner, before=before, limit=limit, tx=tx)
-        following = str(found[-1].purchase_id) if len(found) == limit else None
-        return {"purchases": [purchase_json(purchase) for purchase in found], "before": following}
+        page = [purchase_json(purchase) for purchase in found]
+        return {"purchases": page, "before": page[-1]["purchase_id"] if len(page) == limit else None}
 
     @router.post("/purchases/{purchase_id}/cancellation", status_code=202)
     async def cancel_purchase(request: Request, purchase_id: UUID, principal: _CustomerOrOperator) -> Response:
@@ -129,19 +129,11 @@ async def _accept(body: PurchaseRequest, principal: Principal, tx: Tx) -> Answer
     return Answer(202, purchase_json(outcome), _location(outcome))
 
 
-async def _ended(runtime: Runtime, purchase_id: UUID, wait_s: int) -> Purchase | None:
-    """The purchase as soon as its outcome is known, in whichever replica, or None when the time is over."""
-
-    async def check() -> Purchase | None:
-        async with runtime.reading() as tx:
-            purchase = (await purchases.read([purchase_id], tx=tx))[purchase_id]
-        return purchase if purchase.ended else None
-
-    return await runtime.wait(waiting_key(purchase_id), check, wait_s)
-
-
-def _outcome(purchase: Purchase) -> Answer:
-    """201 with the active purchase; otherwise the problem that ended it, with the purchase beside it."""
+async def _outcome(purchase_id: UUID, tx: Tx) -> Answer | None:
+    """201 with the active purchase; the problem that ended it, with the purchase beside it; None while unknown."""
+    purchase = (await purchases.read([purchase_id], tx=tx))[purchase_id]
+    if not purchase.ended:
+        return None
     problem = problem_of_end(purchase)
     if problem is None:
         status = 201 if purchase.status is PurchaseStatus.ACTIVE else 200
@@ -152,9 +144,7 @@ def _outcome(purchase: Purchase) -> Answer:
 
 async def _visible(purchase_id: UUID, principal: Principal, tx: Tx) -> Purchase:
     purchase = (await purchases.read([purchase_id], tx=tx)).get(purchase_id)
-    if purchase is None or not (principal.is_staff or purchase.customer_id == principal.subject):
-        raise PurchaseNotFound(f"there is no purchase {purchase_id}")
-    return purchase
+    return visible_to(principal, purchase, PurchaseNotFound(f"there is no purchase {purchase_id}"))
 
 
 def _location(purchase: Purchase) -> Mapping[str, str]:

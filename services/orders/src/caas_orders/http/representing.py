@@ -1,5 +1,6 @@
 """How purchases, offers, notifications and documents look as JSON. Instants are RFC 3339, UTC."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +30,9 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
         "duration_days": purchase.duration_days,
         "price": money_json(purchase.price),
         "vat_rate_bp": purchase.vat_rate_bp,
-        "payment_id": str(purchase.payment_id),
+        "plan_code": purchase.plan_code,
+        "plan_version": purchase.plan_version,
+        "payment_id": None if purchase.payment_id is None else str(purchase.payment_id),
         "activation_id": str(purchase.activation_id),
         "requested_at": instant_json(purchase.requested_at),
         "consent_at": instant_json(purchase.consent_at),
@@ -40,8 +43,27 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
     }
 
 
-def offer_json(offer: Offer, occupied: PurchaseStatus | None) -> dict[str, Any]:
-    """An offer for one vehicle; `state` is `available`, or that of the purchase that occupies it (SVC-1)."""
+def subscription_json(purchase: Purchase, billed: Sequence[Document]) -> dict[str, Any]:
+    """A subscription with its monthly invoices, newest first. What it owes and how it is paid is billing's to say."""
+    return {
+        "subscription_id": str(purchase.purchase_id),
+        "status": purchase.status.value,
+        "reason": purchase.reason,
+        "vehicle_id": purchase.vehicle_id,
+        "service_code": purchase.service_code,
+        "plan_code": purchase.plan_code,
+        "plan_version": purchase.plan_version,
+        "started_at": instant_json(purchase.activated_at),
+        "ended_at": instant_json(purchase.ends_at),
+        "documents": [document_json(document) for document in billed],
+    }
+
+
+def offer_json(offer: Offer, occupied: PurchaseStatus | None, now: datetime) -> dict[str, Any]:
+    """An offer for one vehicle; `state` is `available`, or that of the purchase that occupies it (SVC-1).
+
+    `subscription` is the plan that is agreed to by subscribing now, and what will follow it (SUB-3); null without one.
+    """
     prices = [
         {"kind": "temporary", "duration_days": days, "price": money_json(price)}
         for days, price in sorted(offer.temporary.items())
@@ -54,6 +76,7 @@ def offer_json(offer: Offer, occupied: PurchaseStatus | None) -> dict[str, Any]:
         "maintenance_required": offer.maintenance_required,
         "vat_rate_bp": offer.vat_rate_bp,
         "prices": prices,
+        "subscription": _plan_json(offer, now),
         "state": "available" if occupied is None else occupied.value,
     }
 
@@ -93,6 +116,15 @@ def money_json(money: Money) -> dict[str, Any]:
 def instant_json(instant: datetime | None) -> str | None:
     """RFC 3339, UTC."""
     return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def _plan_json(offer: Offer, now: datetime) -> dict[str, Any] | None:
+    agreed = offer.plan_in_force(now)
+    if offer.plan is None or agreed is None:
+        return None
+    unit = {language.value: name for language, name in offer.plan.unit_names.items()}
+    later = [plan.model_dump(mode="json") for plan in offer.plan.after(agreed.version)]
+    return {**agreed.model_dump(mode="json"), "unit_name": unit, "later_versions": later}
 
 
 def _occasion(told: Notification | OrderNotification) -> dict[str, Any]:

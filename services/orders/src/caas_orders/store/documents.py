@@ -1,5 +1,6 @@
 """The invoices and credit notes of the purchase file, as billing published them (INV-4)."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,6 +51,16 @@ FROM documents WHERE customer_id = $1 ORDER BY document_id DESC LIMIT $2
 """
 
 
+# The newest so many of each subject: a subscription has one invoice per month.
+LIST_OF_SUBJECTS: Final = """
+SELECT d.document_id, d.kind, d.number, d.customer_id, d.subject_id, d.total_minor, d.currency, d.issued_at,
+    d.document_url
+FROM unnest($1::uuid[]) AS s(subject_id) CROSS JOIN LATERAL (
+    SELECT * FROM documents WHERE documents.subject_id = s.subject_id ORDER BY document_id DESC LIMIT $2) AS d
+ORDER BY d.document_id DESC
+"""
+
+
 async def insert(documents: Sequence[Document], *, tx: Tx) -> None:
     """List documents; those already listed stay as they are (INV-3)."""
     await tx.execute(INSERT_DOCUMENTS, *zip(*[_row(document) for document in documents], strict=True))
@@ -58,6 +69,14 @@ async def insert(documents: Sequence[Document], *, tx: Tx) -> None:
 async def of_customer(customer_id: str, *, limit: int, tx: Tx) -> list[Document]:
     """A customer's documents, newest first."""
     return [_document(row) for row in await tx.fetch(LIST_DOCUMENTS, customer_id, limit)]
+
+
+async def of_subjects(subject_ids: Sequence[UUID], *, limit: int, tx: Tx) -> dict[UUID, list[Document]]:
+    """The documents of purchases or vehicle orders, newest first, at most `limit` of each."""
+    found: defaultdict[UUID, list[Document]] = defaultdict(list)
+    for row in await tx.fetch(LIST_OF_SUBJECTS, subject_ids, limit):
+        found[row["subject_id"]].append(_document(row))
+    return found
 
 
 def _row(document: Document) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What customers were told, as rows: at most one of each kind per purchase, and per occasion of an order (NOT-1)."""
+"""What customers were told, as rows: at most one of each kind per occasion of a purchase or an order (NOT-1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ class Notification:
     purchase_id: UUID
     customer_id: str
     kind: NoticeKind
+    occasion: str
     letter: Letter
     state: MailState
     created_at: datetime
@@ -52,11 +53,11 @@ class OrderNotification:
 
 
 INSERT_NOTIFICATIONS: Final = """
-INSERT INTO notifications (notification_id, purchase_id, customer_id, kind, subject, body, state, created_at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::timestamptz[]) AS n(notification_id, purchase_id, customer_id, kind, subject, body, state, created_at)
-ORDER BY purchase_id, kind
-ON CONFLICT (purchase_id, kind) DO NOTHING
+INSERT INTO notifications (notification_id, purchase_id, customer_id, kind, occasion, subject, body, state, created_at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::timestamptz[]) AS n(notification_id, purchase_id, customer_id, kind, occasion, subject, body, state, created_at)
+ORDER BY purchase_id, kind, occasion
+ON CONFLICT (purchase_id, kind, occasion) DO NOTHING
 RETURNING notification_id
 """
 
@@ -119,6 +120,7 @@ def _row(notification: Notification) -> tuple[object, ...]:
         notification.purchase_id,
         notification.customer_id,
         notification.kind,
+        notification.occasion,
         notification.letter.subject,
         notification.letter.text,
         notification.state,
@@ -132,6 +134,7 @@ def _notification(row: Record) -> Notification:
         purchase_id=row["purchase_id"],
         customer_id=row["customer_id"],
         kind=NoticeKind(row["kind"]),
+        occasion=row["occasion"],
         letter=Letter(row["subject"], row["body"]),
         state=MailState(row["state"]),
         created_at=row["created_at"],

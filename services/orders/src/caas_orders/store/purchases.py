@@ -10,22 +10,24 @@ from caas_chassis.transaction import Tx
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
 from caas_orders.domain.purchase import Purchase
-from caas_orders.domain.status import ENDED_WITHOUT_SERVICE, MoneyOutcome, PurchaseStatus
+from caas_orders.domain.status import OCCUPYING, MoneyOutcome, PurchaseStatus
 
 # Sorted like the unique index that two writers could meet on, so that they cannot deadlock.
 INSERT_PURCHASES: Final = """
 INSERT INTO purchases (purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor,
     currency, vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id,
-    status, requested_at, updated_at, occupies, reason, activation_failure, version)
+    status, requested_at, updated_at, activation_not_after, plan_code, plan_version, occupies, reason,
+    activation_failure, version)
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor,
     currency, vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id,
-    status, requested_at, updated_at, true, '', '', 1
+    status, requested_at, updated_at, activation_not_after, plan_code, plan_version, true, '', '', 1
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[],
     $8::text[], $9::integer[], $10::integer[], $11::text[], $12::timestamptz[], $13::boolean[],
-    $14::uuid[], $15::uuid[], $16::text[], $17::timestamptz[], $18::timestamptz[])
+    $14::uuid[], $15::uuid[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[],
+    $21::integer[])
     AS n(purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
-    requested_at, updated_at)
+    requested_at, updated_at, activation_not_after, plan_code, plan_version)
 ORDER BY vehicle_id, service_code, purchase_id
 ON CONFLICT DO NOTHING
 RETURNING purchase_id
@@ -35,7 +37,7 @@ LOCK_PURCHASES: Final = """
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
-    activated_at, activation_failure, deactivation_id, ends_at, version
+    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[]) ORDER BY purchase_id FOR UPDATE
 """
 
@@ -43,7 +45,7 @@ READ_PURCHASES: Final = """
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
-    activated_at, activation_failure, deactivation_id, ends_at, version
+    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[])
 """
 
@@ -52,12 +54,13 @@ UPDATE purchases AS p SET status = n.status, occupies = n.occupies, updated_at =
     reason = n.reason, money = n.money, activation_not_after = n.activation_not_after,
     payment_cancelled_at = n.payment_cancelled_at, cancelled_at = n.cancelled_at,
     activated_at = n.activated_at, activation_failure = n.activation_failure,
-    deactivation_id = n.deactivation_id, ends_at = n.ends_at, version = p.version + 1
+    deactivation_id = n.deactivation_id, ends_at = n.ends_at, plan_version = n.plan_version,
+    version = p.version + 1
 FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::boolean[], $5::timestamptz[], $6::text[], $7::text[],
     $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::uuid[],
-    $14::timestamptz[])
+    $14::timestamptz[], $15::integer[])
     AS n(purchase_id, version, status, occupies, updated_at, reason, money, activation_not_after,
-    payment_cancelled_at, cancelled_at, activated_at, activation_failure, deactivation_id, ends_at)
+    payment_cancelled_at, cancelled_at, activated_at, activation_failure, deactivation_id, ends_at, plan_version)
 WHERE p.purchase_id = n.purchase_id AND p.version = n.version
 """
 
@@ -65,9 +68,10 @@ LIST_PURCHASES: Final = """
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
-    activated_at, activation_failure, deactivation_id, ends_at, version
+    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version, version
 FROM purchases
-WHERE customer_id = $1 AND ($2::uuid IS NULL OR purchase_id < $2) ORDER BY purchase_id DESC LIMIT $3
+WHERE customer_id = $1 AND ($2::uuid IS NULL OR purchase_id < $2) AND ($4::text IS NULL OR kind = $4)
+ORDER BY purchase_id DESC LIMIT $3
 """
 
 OCCUPIED_SERVICES: Final = "SELECT service_code, status FROM purchases WHERE vehicle_id = $1 AND occupies"
@@ -102,9 +106,11 @@ async def save(purchases: Sequence[Purchase], *, tx: Tx) -> None:
         raise RuntimeError(f"{tag} instead of {len(purchases)} purchases: one was not locked by this transaction")
 
 
-async def of_customer(customer_id: str, *, before: UUID | None, limit: int, tx: Tx) -> list[Purchase]:
-    """A customer's purchases, newest first, older than `before`."""
-    return [_purchase(row) for row in await tx.fetch(LIST_PURCHASES, customer_id, before, limit)]
+async def of_customer(
+    customer_id: str, *, before: UUID | None, limit: int, kind: PurchaseKind | None = None, tx: Tx
+) -> list[Purchase]:
+    """A customer's purchases, of this kind if one is named, newest first, older than `before`."""
+    return [_purchase(row) for row in await tx.fetch(LIST_PURCHASES, customer_id, before, limit, kind)]
 
 
 async def occupied_services(vehicle_id: str, *, tx: Tx) -> Mapping[str, PurchaseStatus]:
@@ -133,6 +139,9 @@ def _inserted(purchase: Purchase) -> tuple[object, ...]:
         purchase.status,
         purchase.requested_at,
         purchase.updated_at,
+        purchase.activation_not_after,
+        purchase.plan_code,
+        purchase.plan_version,
     )
 
 
@@ -141,7 +150,7 @@ def _saved(purchase: Purchase) -> tuple[object, ...]:
         purchase.purchase_id,
         purchase.version,
         purchase.status,
-        purchase.status not in ENDED_WITHOUT_SERVICE and purchase.status is not PurchaseStatus.EXPIRED,
+        purchase.status in OCCUPYING,
         purchase.updated_at,
         purchase.reason,
         purchase.money,
@@ -152,6 +161,7 @@ def _saved(purchase: Purchase) -> tuple[object, ...]:
         purchase.activation_failure,
         purchase.deactivation_id,
         purchase.ends_at,
+        purchase.plan_version,
     )
 
 
@@ -183,5 +193,7 @@ def _purchase(row: Record) -> Purchase:
         activation_failure=row["activation_failure"],
         deactivation_id=row["deactivation_id"],
         ends_at=row["ends_at"],
+        plan_code=row["plan_code"],
+        plan_version=row["plan_version"],
         version=row["version"],
     )

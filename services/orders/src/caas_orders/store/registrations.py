@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 from asyncpg import Record
 
@@ -30,6 +31,11 @@ RETURNING vehicle_id
 
 READ_CUSTOMERS: Final = """
 SELECT customer_id, name, email, language, tax_id FROM customers WHERE customer_id = ANY($1::text[])
+"""
+
+READ_SUBSCRIBERS: Final = """
+SELECT p.purchase_id, c.customer_id, c.name, c.email, c.language, c.tax_id
+FROM purchases p JOIN customers c USING (customer_id) WHERE p.purchase_id = ANY($1::uuid[])
 """
 
 READ_BUYERS: Final = """
@@ -70,6 +76,12 @@ async def customers(customer_ids: Sequence[str], *, tx: Tx) -> dict[str, Custome
     """Customers by id. Unknown ids are left out."""
     rows = await tx.fetch(READ_CUSTOMERS, customer_ids)
     return {row["customer_id"]: _customer(row) for row in rows}
+
+
+async def subscribers(purchase_ids: Sequence[UUID], *, tx: Tx) -> dict[UUID, Customer]:
+    """Who made these purchases. Unknown ids are left out."""
+    rows = await tx.fetch(READ_SUBSCRIBERS, purchase_ids)
+    return {row["purchase_id"]: _customer(row) for row in rows}
 
 
 async def buyers(vehicle_ids: Sequence[str], *, tx: Tx) -> dict[str, Buyer]:

@@ -57,7 +57,7 @@ class Activation:
 
     activation_id: UUID
     purchase_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None
     vehicle_id: str
     service_code: str
     configuration: Configuration

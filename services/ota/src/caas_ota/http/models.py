@@ -62,7 +62,7 @@ class ActivationDetail(BaseModel):
 
     activation_id: UUID
     purchase_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None = Field(description="none for subscriptions: nothing is paid on activation (SUB-1)")
     vehicle_id: str
     service_code: str
     status: ActivationStatus

@@ -38,12 +38,15 @@ class Step(StrEnum):
     """What a task asks of the gateway: the operation itself, or what became of it.
 
     A `hint` is a look-up beside the attempt's own chain, caused by a webhook: it can settle the attempt but
-    never prolongs the chain.
+    never prolongs the chain. A `last_look_up` and the `cancel` behind it end what a customer has not confirmed in time
+    (PAY-9); the attempt's own look-ups go on beside them.
     """
 
     CALL = "call"
     LOOK_UP = "look_up"
     HINT = "hint"
+    LAST_LOOK_UP = "last_look_up"
+    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +91,14 @@ class RetryPolicy:
     """How long to wait between questions to the gateway; real time unless named.
 
     `call_delays` are GW-2's (2, 4 and 8 s), their number is the number of retries of an authorization.
+    `action_poll` is how often a payment is looked up that waits for its customer, should the webhook not come.
     Operations that must happen in the end (capture, void, refund) go on at growing intervals up to `longest`.
     `key_life` (how long the gateway remembers a key), `key_safety` and `believe_absence_after` are business time.
     """
 
     call_delays: tuple[timedelta, ...] = (timedelta(seconds=2), timedelta(seconds=4), timedelta(seconds=8))
     pending_poll: timedelta = timedelta(seconds=30)
+    action_poll: timedelta = timedelta(minutes=5)
     longest: timedelta = timedelta(seconds=60)
     first_look_up: timedelta = timedelta(seconds=1)
     while_frozen: timedelta = timedelta(hours=1)

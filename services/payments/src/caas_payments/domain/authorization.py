@@ -2,14 +2,28 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from caas_contracts.operations import AlertKind
 from caas_contracts.payments import AuthorizePayment, ChargePayment, Delivery, DeliveryDecision
 from caas_payments.domain import events
-from caas_payments.domain.attempt import AttemptState, Operation, RetryPolicy, Step
+from caas_payments.domain.attempt import AttemptState, Operation
 from caas_payments.domain.payment import Change, Intent, Payment
 from caas_payments.domain.status import PaymentStatus
+
+HARD_DECLINES: Final = frozenset(
+    {
+        "closed_account",
+        "expired_card",
+        "invalid_account",
+        "invalid_card",
+        "invalid_payment_method",
+        "lost_card",
+        "stolen_card",
+    }
+)
+"""Declines after which the same payment method will not work again."""
 
 type Beginning = AuthorizePayment | ChargePayment
 """The commands that begin a payment."""
@@ -29,6 +43,7 @@ def intent_of(command: Beginning, delivery: Delivery) -> Intent:
         amount=command.amount,
         payment_method=command.payment_method,
         delivery=delivery,
+        customer_present=isinstance(command, AuthorizePayment) or command.customer_present,
     )
 
 
@@ -64,18 +79,21 @@ def initiate(intent: Intent, now: datetime) -> Change:
     return change.opening(operation, intent.amount.amount_minor, now)
 
 
-def wait_for_gateway(change: Change, retries: RetryPolicy) -> Change:
-    """Accepted, decided later: a webhook will hint at it, and polling loses nothing without one."""
-    waiting = change
+def await_decision(change: Change) -> Change:
+    """Accepted, decided later."""
     if change.payment.status is PaymentStatus.PROCESSING:
-        waiting = change.moving(PaymentStatus.PENDING)
-    return waiting.asking(Step.LOOK_UP, retries.pending_poll)
+        return change.moving(PaymentStatus.PENDING)
+    return change
 
 
 def fail(change: Change, code: str, now: datetime) -> Change:
-    """Declined: nothing held, nothing charged, the customer may try again (SVC-7). Never retried (GW-2)."""
+    """Declined: nothing held, nothing charged, the customer may try again (SVC-7). Never retried (GW-2).
+
+    Whether the same payment method may work later is told: after a hard decline another one is needed.
+    """
     failed = change.closing(AttemptState.REFUSED, code, now).moving(PaymentStatus.FAILED, code)
-    return failed.telling(events.failed(failed.payment.intent, code, now, customer_may_retry=True))
+    may_retry = code not in HARD_DECLINES
+    return failed.telling(events.failed(failed.payment.intent, code, now, customer_may_retry=may_retry))
 
 
 def abandon(change: Change, reason: str, now: datetime) -> Change:

@@ -12,6 +12,7 @@ from caas_contracts.payments import (
     DeliveryDecision,
     OrphanSaleFound,
     PaymentAbandoned,
+    PaymentActionRequired,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentConfirmed,
@@ -78,6 +79,10 @@ def authorized(payment: Payment, hold: Hold, now: datetime) -> PaymentAuthorized
 
 def confirmed(intent: Intent, sale: Sale, now: datetime) -> PaymentConfirmed:
     return PaymentConfirmed(**_common(intent, now), gateway_transaction_id=sale.transaction_id)
+
+
+def action_required(intent: Intent, link: str, expires_at: datetime, now: datetime) -> PaymentActionRequired:
+    return PaymentActionRequired(**_common(intent, now), action_url=link, expires_at=expires_at)
 
 
 def orphan_found(payment: Payment, sale: Sale, now: datetime) -> OrphanSaleFound:

@@ -10,6 +10,7 @@ class TransactionStatus(StrEnum):
     """The gateway's states; an unknown word is read as `unknown` and never acted on."""
 
     PENDING = "pending"
+    REQUIRES_ACTION = "requires_action"
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     DECLINED = "declined"
@@ -24,7 +25,8 @@ class TransactionStatus(StrEnum):
 class Transaction:
     """The gateway's record of one payment. Amounts are minor units of `currency`, instants are aware.
 
-    `held_minor` is what the customer's bank still holds for it.
+    `held_minor` is what the customer's bank still holds for it; `action_url` the gateway's page where the customer
+    has to confirm it (PAY-9).
     """
 
     id: str
@@ -35,6 +37,7 @@ class Transaction:
     captured_minor: int = 0
     held_minor: int = 0
     refunded_minor: int = 0
+    action_url: str | None = None
     decline_code: str | None = None
     capture_failure: str | None = None
     authorized_at: datetime | None = None

@@ -59,7 +59,7 @@ def found_no_answer(change: Change, reason: str, now: datetime, retries: RetryPo
         return freeze(change, reason, now, retries)
     if silent.silences >= retries.silences_before_alert:
         detail = f"the outcome of {silent.operation} is not known: {reason}; it is looked up until it is"
-        change = _alert_once(change, AlertKind.OUTCOME_UNKNOWN, detail)
+        change = alert_once(change, AlertKind.OUTCOME_UNKNOWN, detail)
     return change.asking(Step.LOOK_UP, retries.before_look_up(silent.silences))
 
 
@@ -101,11 +101,12 @@ def _may_call(attempt: Attempt, now: datetime, retries: RetryPolicy) -> bool:
 def _call(change: Change, reason: str, pause: timedelta, retries: RetryPolicy) -> Change:
     if retries.exhausted(change.attempt):
         detail = f"{change.attempt.operation} still fails: {reason}"
-        change = _alert_once(change, AlertKind.RETRIES_EXHAUSTED, detail)
+        change = alert_once(change, AlertKind.RETRIES_EXHAUSTED, detail)
     return change.asking(Step.CALL, pause)
 
 
-def _alert_once(change: Change, kind: AlertKind, detail: str) -> Change:
+def alert_once(change: Change, kind: AlertKind, detail: str) -> Change:
+    """Operations hear of an open attempt once, however often it goes wrong."""
     if change.attempt.alerted:
         return change
     return change.working(replace(change.attempt, alerted=True)).alerting(kind, detail)

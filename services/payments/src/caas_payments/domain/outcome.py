@@ -10,12 +10,22 @@ from typing import assert_never
 from uuid import UUID
 
 from caas_contracts.operations import AlertKind
-from caas_payments.domain import authorization, fence, ladder, refund, sale
+from caas_payments.domain import action, authorization, fence, ladder, refund, sale
 from caas_payments.domain.attempt import Attempt, Operation, Step
 from caas_payments.domain.gateway_result import Answered, GatewayResult, Transaction, TransactionStatus
 from caas_payments.domain.payment import Change, Hold, Payment, Ruled, Sale, Terms
 from caas_payments.domain.status import NEVER_HELD, PaymentStatus
-from caas_payments.domain.verdict import TOOK_MONEY, Absent, Declined, Done, Unclear, Verdict, Waiting, read_result
+from caas_payments.domain.verdict import (
+    RELEASES,
+    TOOK_MONEY,
+    Absent,
+    Declined,
+    Done,
+    Unclear,
+    Verdict,
+    Waiting,
+    read_result,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +54,13 @@ class Ruling:
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What an outcome is judged under: the terms, the business instant, a fresh id for a proof or a refund that
-    it makes necessary, known refunds."""
+    it makes necessary, known refunds, and a fresh secret for a customer's link."""
 
     terms: Terms
     now: datetime
     proof_id: UUID
     refunds: Mapping[UUID, refund.Refund]
+    secret: str = ""
 
 
 def apply_report(payment: Payment, report: Report, given: Circumstances) -> Change:
@@ -61,6 +72,9 @@ def apply_report(payment: Payment, report: Report, given: Circumstances) -> Chan
     if report.step is not Step.HINT and report.number != attempt.number:
         return change
     verdict = read_result(payment, attempt, report.step, report.result)
+    if isinstance(verdict, Done) and action.is_doubtful(payment, attempt.operation):
+        # Our own cancellation may release this hold any moment: only its release is believed.
+        verdict = Unclear("hold_is_being_cancelled")
     match report.step:
         case Step.CALL:
             return _after_call(change, verdict, report, given)
@@ -69,6 +83,11 @@ def apply_report(payment: Payment, report: Report, given: Circumstances) -> Chan
         case Step.HINT:
             # A hint settles an attempt or says nothing: the attempt's own chain asks on.
             return _decided(change, verdict, given) if isinstance(verdict, Done | Declined) else change
+        case Step.LAST_LOOK_UP:
+            return _after_last_look_up(change, verdict, given)
+        case Step.CANCEL:
+            # Whatever the gateway answers, its record says whether the customer was faster (GW-4).
+            return change.asking(Step.LAST_LOOK_UP)
         case _:
             assert_never(report.step)
 
@@ -94,7 +113,7 @@ def _after_call(change: Change, verdict: Verdict, report: Report, given: Circums
             # What a dead process asked before it was asked again may have been done.
             return ladder.call_unclear(counted, reason)
         case Waiting():
-            return authorization.wait_for_gateway(counted.working(attempt), given.terms.retries)
+            return _wait(counted.working(attempt), verdict, given)
         case Done() | Declined():
             return _decided(counted, verdict, given)
         case _:
@@ -111,11 +130,33 @@ def _after_look_up(change: Change, verdict: Verdict, given: Circumstances) -> Ch
         case Unclear(reason):
             return ladder.found_no_answer(change, reason, given.now, retries)
         case Waiting():
-            return authorization.wait_for_gateway(authorization.resume(ladder.thaw(change, "pending")), retries)
+            return _wait(authorization.resume(ladder.thaw(change, "pending")), verdict, given)
         case Done() | Declined():
             return _decided(change, verdict, given)
         case _:
             assert_never(verdict)
+
+
+def _after_last_look_up(change: Change, verdict: Verdict, given: Circumstances) -> Change:
+    match verdict:
+        case Done() | Declined():
+            return _decided(change, verdict, given)
+        case Waiting():
+            return action.give_up(change, given.terms, given.now)
+        case Unclear() if action.is_doubtful(change.payment, change.attempt.operation):
+            return action.give_up(change, given.terms, given.now)
+        case Absent() | Unclear():
+            return change.asking(Step.LAST_LOOK_UP, given.terms.retries.pending_poll)
+        case _:
+            assert_never(verdict)
+
+
+def _wait(change: Change, waiting: Waiting, given: Circumstances) -> Change:
+    """Decided later: a webhook will hint at it, and polling loses nothing without one."""
+    pending = authorization.await_decision(change)
+    pending = action.ask_customer(pending, waiting.transaction, given.secret, given.terms, given.now)
+    retries = given.terms.retries
+    return pending.asking(Step.LOOK_UP, retries.action_poll if pending.payment.action else retries.pending_poll)
 
 
 def _decided(change: Change, verdict: Done | Declined, given: Circumstances) -> Change:
@@ -150,7 +191,8 @@ def _succeeded(change: Change, attempt: Attempt, transaction: Transaction | None
 def _declined(change: Change, code: str, given: Circumstances) -> Change:
     match change.attempt.operation:
         case Operation.AUTHORIZE | Operation.SALE:
-            return authorization.fail(change, code, given.now)
+            given_up = code in RELEASES and action.is_being_given_up(change.payment)
+            return authorization.fail(change, action.EXPIRED if given_up else code, given.now)
         case Operation.CAPTURE:
             return fence.record_lost_capture(change, code, given.now)
         case Operation.VOID:

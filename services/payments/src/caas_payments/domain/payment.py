@@ -25,7 +25,8 @@ _NOTHING_TO_COME: Final = frozenset(
 class Intent:
     """What is to be paid: fixed when the payment is created, the delivery decision included (RSK-2).
 
-    A service has an activation, a vehicle and a service code; what is sold has no activation.
+    A service has an activation, a vehicle and a service code; what is sold has no activation. `customer_present` is
+    False for what the merchant initiates under a mandate (PAY-9).
     """
 
     payment_id: UUID
@@ -39,6 +40,7 @@ class Intent:
     amount: Money
     payment_method: str
     delivery: Delivery
+    customer_present: bool = True
 
     @property
     def sold(self) -> bool:
@@ -62,6 +64,19 @@ class Sale:
 
     transaction_id: str
     sold_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerAction:
+    """What the gateway wants of the customer before it decides (PAY-9): on its page, by our link, until `expires_at`.
+
+    `cancelling_at`: since when the gateway is asked to give the payment up, because that time is over.
+    """
+
+    transaction_id: str
+    page_url: str
+    expires_at: datetime
+    cancelling_at: datetime | None = None
 
 
 class ProofKind(StrEnum):
@@ -95,12 +110,15 @@ class Proof:
 class Terms:
     """The configured terms: retries, how long before the hold's end an activation must be applied, and how
     long after that the void waits (the clock margin of the fence). `hold_life` is the shortest that a hold lasts
-    (SVC-10), for one that only a person has seen."""
+    (SVC-10), for one that only a person has seen. A customer's link is under `public_url` and works for
+    `action_life` (PAY-9)."""
 
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     activation_margin: timedelta = timedelta(hours=24)
     void_margin: timedelta = timedelta(hours=1)
     hold_life: timedelta = timedelta(days=7)
+    action_life: timedelta = timedelta(hours=72)
+    public_url: str = "http://127.0.0.1:8101"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +137,7 @@ class Payment:
     hold: Hold | None = None
     sale: Sale | None = None
     proof: Proof | None = None
+    action: CustomerAction | None = None
     attempt: Attempt | None = None
     attempts: int = 0
     cancel_reason: str | None = None
@@ -258,6 +277,21 @@ class Thawed:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionAsked:
+    """The customer has to act; of the link's secret only the hash is kept (PAY-9)."""
+
+    action: CustomerAction
+    secret_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelling:
+    """From now on the gateway is asked to give up what its customer has not confirmed."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Ruled:
     """A person said what became of a frozen attempt, or asked again; audited with their note."""
 
@@ -298,6 +332,13 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionDeadline:
+    """From this business instant on the customer's link works no more (PAY-9)."""
+
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Alerted:
     """Operations have to look at it (NOT-2)."""
 
@@ -305,10 +346,12 @@ class Alerted:
     detail: str
 
 
-type Record = Moved | Rejected | Ruled | Proved | Worked | Froze | Thawed | Captured | Owed | Dropped
+type Record = (
+    Moved | Rejected | Ruled | Proved | Worked | Froze | Thawed | Captured | Owed | Dropped | ActionAsked | Cancelling
+)
 """Facts that become rows."""
 
-type Word = Told | Asked | Deadline | Alerted
+type Word = Told | Asked | Deadline | ActionDeadline | Alerted
 """Facts that somebody has to be told."""
 
 type Fact = Record | Word

@@ -20,7 +20,8 @@ class RiskPolicy:
     """The limits of one version of the policy, in minor units of its currency.
 
     `max_exposure_minor` bounds what a customer may have under way or delivered without settlement, this
-    payment included; `max_write_offs` bounds how many losses a customer may have caused before.
+    payment included; `max_write_offs` bounds how many losses a customer may have caused before. `owed_already` are
+    purposes of what was delivered before: only the amount is limited, because not charging it delivers nothing less.
     """
 
     version: int
@@ -28,6 +29,7 @@ class RiskPolicy:
     max_amount_minor: int
     max_exposure_minor: int
     max_write_offs: int
+    owed_already: frozenset[PaymentPurpose] = frozenset()
 
 
 POLICIES: Final[Mapping[int, RiskPolicy]] = {
@@ -37,6 +39,14 @@ POLICIES: Final[Mapping[int, RiskPolicy]] = {
         max_amount_minor=1_000_000,
         max_exposure_minor=5_000_000,
         max_write_offs=10,
+    ),
+    2: RiskPolicy(
+        version=2,
+        currency="EUR",
+        max_amount_minor=1_000_000,
+        max_exposure_minor=5_000_000,
+        max_write_offs=10,
+        owed_already=frozenset({PaymentPurpose.SUBSCRIPTION}),
     ),
 }
 """A released version never changes: decisions refer to it. A change of mind is a new version."""
@@ -59,11 +69,12 @@ def decide_delivery(
 ) -> Delivery:
     """RSK-2: deliver on authorisation (CaaS assumes the settlement risk) unless a limit says refuse.
 
-    A final payment has no rating and no limit (RSK-1): it blocks, and the price of a vehicle exceeds them all.
+    A final payment has no rating and no limit (RSK-1): it blocks, and the price of a vehicle exceeds them all. A
+    monthly bill is rated high, and is for use that was delivered: what its customer owes besides refuses no bill.
     """
     reasons = _unpayable(policy, amount_minor, currency)
     if not reasons and RATINGS[purpose] is not RiskRating.NONE:
-        reasons = _over_limits(policy, amount_minor, history)
+        reasons = _over_limits(policy, amount_minor, CustomerHistory() if purpose in policy.owed_already else history)
     return Delivery(
         decision=DeliveryDecision.REFUSE if reasons else DeliveryDecision.ON_AUTHORIZATION,
         rating=RATINGS[purpose],

@@ -11,5 +11,5 @@ class Rules:
     """`jitter` is the largest part that is added to a pause, so that retries do not come in step (GW-2)."""
 
     terms: Terms = field(default_factory=Terms)
-    policy: RiskPolicy = POLICIES[1]
+    policy: RiskPolicy = POLICIES[2]
     jitter: float = 0.25

@@ -30,7 +30,11 @@ NO_RECORD: Final = "not_found"
 LOOK_UPS_FOR_THE_REST: Final = 2
 """How often a partial capture is looked up while the rest of its hold is not released."""
 
+_UNDECIDED: Final = frozenset({TransactionStatus.PENDING, TransactionStatus.REQUIRES_ACTION})
 _RELEASED: Final = frozenset({TransactionStatus.VOIDED, TransactionStatus.EXPIRED})
+
+RELEASES: Final = frozenset({"hold_voided", "hold_expired", "sale_voided", "sale_expired"})
+"""Codes of what was given up before it was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The gateway accepted the operation and decides later."""
+    """The gateway accepted the operation and decides later, perhaps when the customer has acted (PAY-9)."""
+
+    transaction: Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +129,8 @@ def _read_transaction(payment: Payment, attempt: Attempt, transaction: Transacti
 
 
 def _read_authorization(transaction: Transaction) -> Verdict:
-    if transaction.status is TransactionStatus.PENDING:
-        return Waiting()
+    if transaction.status in _UNDECIDED:
+        return Waiting(transaction)
     if transaction.status is TransactionStatus.DECLINED:
         return Declined(transaction.decline_code or "declined")
     if transaction.status in _RELEASED:
@@ -139,8 +145,8 @@ def _read_sale(attempt: Attempt, transaction: Transaction) -> Verdict:
     if transaction.status in TOOK_MONEY:
         exact = transaction.captured_minor == attempt.amount_minor
         return Done(transaction) if exact else Unclear("captured_another_amount")
-    if transaction.status is TransactionStatus.PENDING:
-        return Waiting()
+    if transaction.status in _UNDECIDED:
+        return Waiting(transaction)
     if transaction.status is TransactionStatus.DECLINED:
         return Declined(transaction.decline_code or "declined")
     if transaction.status in _RELEASED:

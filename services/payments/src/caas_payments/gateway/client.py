@@ -21,6 +21,7 @@ from caas_payments.domain.gateway_result import (
     Unavailable,
     Unknown,
 )
+from caas_payments.gateway.hosted_page import hosted_page
 from caas_payments.gateway.port import GatewayTask
 from caas_payments.gateway.retry_after import retry_after_s
 
@@ -48,6 +49,7 @@ class _TransactionBody(BaseModel):
     captured_minor: int = 0
     held_minor: int = 0
     refunded_minor: int = 0
+    action_url: str | None = None
     decline_code: str | None = None
     capture_failure: str | None = None
     authorized_at: AwareDatetime | None = None
@@ -56,7 +58,7 @@ class _TransactionBody(BaseModel):
     def read(self) -> Transaction:
         known = self.status in frozenset(TransactionStatus)
         status = TransactionStatus(self.status) if known else TransactionStatus.UNKNOWN
-        return Transaction(**(self.model_dump() | {"status": status}))
+        return Transaction(**(self.model_dump() | {"status": status, "action_url": hosted_page(self.action_url)}))
 
 
 class _TransactionsBody(BaseModel):
@@ -126,6 +128,7 @@ class GatewayClient:
             "currency": task.currency,
             "payment_method": task.payment_method,
             "capture": capture,
+            "merchant_initiated": task.merchant_initiated,
         }
         return await self._post("/transactions", body, task.idempotency_key)
 

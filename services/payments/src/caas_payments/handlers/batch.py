@@ -14,13 +14,15 @@ from caas_chassis.cause import Cause
 from caas_chassis.errors import Refused
 from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
-from caas_contracts.payments import PaymentPurpose
 from caas_payments.domain.attempt import Attempt, AttemptState, Step
 from caas_payments.domain.audit import AuditEntry, AuditKind
 from caas_payments.domain.events import anchored
 from caas_payments.domain.payment import (
+    ActionAsked,
+    ActionDeadline,
     Alerted,
     Asked,
+    Cancelling,
     Captured,
     Change,
     Deadline,
@@ -41,12 +43,14 @@ from caas_payments.domain.payment import (
 )
 from caas_payments.domain.refund import Refund, RefundState
 from caas_payments.gateway import GatewayTask
-from caas_payments.store import attempts, audit, calls, cases, payments, proofs, refunds
+from caas_payments.store import actions, attempts, audit, calls, cases, payments, proofs, refunds
+from caas_payments.store.actions import NewAction
 from caas_payments.store.calls import NewCall
 from caas_payments.store.cases import ClosedCase, NewCase
 
 GATEWAY_EFFECT: Final = "gateway"
 HOLD_DEADLINE: Final = "hold-deadline"
+ACTION_DEADLINE: Final = "action-deadline"
 
 _REFUND_STATES: Final = {
     AttemptState.SUCCEEDED: RefundState.SUCCEEDED,
@@ -74,6 +78,8 @@ class Batch:
         self._pauses: dict[tuple[UUID, int], timedelta] = {}
         self._frozen: list[NewCase] = []
         self._thawed: list[ClosedCase] = []
+        self._actions: list[NewAction] = []
+        self._cancelling: list[UUID] = []
 
     @classmethod
     async def lock(cls, tx: Tx, payment_ids: Collection[UUID], jitter: float) -> Self:
@@ -105,7 +111,7 @@ class Batch:
             self._payments[payment.id] = payment
             self._changed.add(payment.id)
         for fact in change.facts:
-            if isinstance(fact, Told | Asked | Deadline | Alerted):
+            if isinstance(fact, Told | Asked | Deadline | ActionDeadline | Alerted):
                 self._tell(payment, fact, cause)
             else:
                 self._keep(payment, fact, cause)
@@ -136,6 +142,10 @@ class Batch:
         for owed in self._owed:
             await refunds.insert_refund(tx, owed)
         await self._write_attempts()
+        if self._actions:
+            await actions.insert_actions(tx, self._actions)
+        if self._cancelling:
+            await actions.mark_cancelling(tx, self._cancelling)
         await self._write_history()
         if self._captures:
             await proofs.insert_captures(tx, self._captures)
@@ -176,11 +186,10 @@ class Batch:
                     self._opened.add(key)
             case Moved() | Rejected() | Ruled():
                 self._write_down(payment, record, cause)
-            case Froze(number, reason):
-                self._frozen.append(NewCase(id=new_id(), payment_id=payment.id, number=number, reason=reason))
-            case Thawed(number, found):
-                closed = ClosedCase(payment_id=payment.id, number=number, resolution=found, actor=cause.actor)
-                self._thawed.append(closed)
+            case Froze() | Thawed():
+                self._keep_case(payment, record, cause)
+            case ActionAsked() | Cancelling():
+                self._keep_action(payment, record)
             case Proved(proof):
                 self._proofs.append(proof)
             case Captured() as captured:
@@ -199,6 +208,25 @@ class Batch:
             case _:
                 assert_never(record)
 
+    def _keep_case(self, payment: Payment, record: Froze | Thawed, cause: Cause) -> None:
+        match record:
+            case Froze(number, reason):
+                self._frozen.append(NewCase(id=new_id(), payment_id=payment.id, number=number, reason=reason))
+            case Thawed(number, found):
+                closed = ClosedCase(payment_id=payment.id, number=number, resolution=found, actor=cause.actor)
+                self._thawed.append(closed)
+            case _:
+                assert_never(record)
+
+    def _keep_action(self, payment: Payment, record: ActionAsked | Cancelling) -> None:
+        match record:
+            case ActionAsked(action, secret_hash):
+                self._actions.append(NewAction(payment.id, action, secret_hash))
+            case Cancelling():
+                self._cancelling.append(payment.id)
+            case _:
+                assert_never(record)
+
     def _tell(self, payment: Payment, word: Word, cause: Cause) -> None:
         match word:
             case Told(message):
@@ -211,6 +239,8 @@ class Batch:
                 self._tx.enqueue(GATEWAY_EFFECT, task, key=key, delay=pause, cause=cause)
             case Deadline(due_at):
                 self._tx.schedule(HOLD_DEADLINE, str(payment.id), due_at, cause=cause)
+            case ActionDeadline(due_at):
+                self._tx.schedule(ACTION_DEADLINE, str(payment.id), due_at, cause=cause)
             case Alerted(kind, detail):
                 self._tx.alert(kind, str(payment.id), detail, cause=cause)
             case _:
@@ -252,12 +282,17 @@ def _task(payment: Payment, attempt: Attempt | None, step: Step) -> GatewayTask:
         number=attempt.number if attempt and step is not Step.HINT else 0,
         step=step,
         operation=attempt.operation if attempt else None,
-        idempotency_key=attempt.idempotency_key if attempt else "",
+        idempotency_key=_key(attempt, step) if attempt else "",
         amount_minor=attempt.amount_minor if attempt else 0,
         currency=payment.currency,
         payment_method=payment.intent.payment_method,
-        transaction_id=payment.transaction_id or "",
+        transaction_id=payment.transaction_id or (payment.action.transaction_id if payment.action else ""),
         refund_id=attempt.refund_id if attempt else None,
         opened_at=attempt.opened_at if attempt else None,
-        merchant_initiated=payment.intent.purpose is PaymentPurpose.SUBSCRIPTION,
+        merchant_initiated=not payment.intent.customer_present,
     )
+
+
+def _key(attempt: Attempt, step: Step) -> str:
+    """A cancellation is another request than what it cancels, and has the same key whenever it is repeated (GW-3)."""
+    return f"{attempt.idempotency_key}:cancel" if step is Step.CANCEL else attempt.idempotency_key

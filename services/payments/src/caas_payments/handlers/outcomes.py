@@ -4,6 +4,7 @@ When the process dies between the two, the task is run again: the operation unde
 so the gateway does it once (GW-3), and the record finds the attempt still open.
 """
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
@@ -41,6 +42,8 @@ def gateway_effect(
 
 async def ask_gateway(gateway: PaymentGateway, task: GatewayTask) -> GatewayResult:
     """Call the operation that the task names, or look up what became of it."""
+    if task.step is Step.CANCEL:
+        return await gateway.void(task)
     if task.step is not Step.CALL:
         return await gateway.look_up(task.reference, task.transaction_id)
     match task.operation:
@@ -75,12 +78,17 @@ async def record_outcomes(done: Sequence[Done[GatewayTask, GatewayResult]], /, *
     for one in done:
         payment = batch.find(one.payload.payment_id)
         assert payment is not None, "payments are never deleted"
-        given = Circumstances(rules.terms, tx.now, new_id(), by_id)
+        given = Circumstances(rules.terms, tx.now, new_id(), by_id, new_secret())
         change = apply_report(payment, _report(one), given)
         batch.apply(with_next_refund(change, one.payload.refund_id, known, tx), one.cause)
         number = one.payload.number or (payment.attempt.number if payment.attempt else 0)
         batch.remember(payment.id, number, one.payload.step, describe(one.result))
     await batch.write()
+
+
+def new_secret() -> str:
+    """The secret of a customer's link: 256 bits that nobody can guess (PAY-9)."""
+    return secrets.token_urlsafe(32)
 
 
 def _report(done: Done[GatewayTask, GatewayResult]) -> Report:

@@ -20,7 +20,7 @@ from caas_contracts.payments import (
 )
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway.webhooks import WebhookReader
-from caas_payments.handlers.batch import HOLD_DEADLINE
+from caas_payments.handlers.batch import ACTION_DEADLINE, HOLD_DEADLINE
 from caas_payments.handlers.commands import (
     begin_payments,
     cancel_payments,
@@ -30,6 +30,7 @@ from caas_payments.handlers.commands import (
     report_statuses,
 )
 from caas_payments.handlers.hints import follow_hints
+from caas_payments.handlers.paying import expire_actions
 from caas_payments.handlers.results import accept_failures, accept_successes, pass_deadlines
 
 HANDLERS: Final[Mapping[type[Message], Any]] = {
@@ -49,7 +50,7 @@ RARE_HANDLERS: Final[Mapping[type[Message], Any]] = {
 }
 """Answered one by one."""
 
-TIMERS: Final[Mapping[str, Any]] = {HOLD_DEADLINE: pass_deadlines}
+TIMERS: Final[Mapping[str, Any]] = {HOLD_DEADLINE: pass_deadlines, ACTION_DEADLINE: expire_actions}
 
 
 def handlers_under(rules: Rules, reader: WebhookReader) -> Mapping[type[Message], Handler[Any]]:

@@ -48,6 +48,7 @@ class PaymentRequest(_Request):
     activation_id: Name | None = None
     vehicle_id: Code | None = None
     service_code: Code | None = None
+    customer_present: bool | None = Field(default=None, description="unset: not for a subscription's bill (PAY-9)")
 
     @model_validator(mode="after")
     def _names_what_its_purpose_needs(self) -> Self:
@@ -167,11 +168,13 @@ def _command(wish: PaymentRequest, key: str, tx: Tx) -> Beginning:
         "payment_id": new_id(),
         "idempotency_key": key,
         "requested_at": tx.now,
-        **{name: getattr(wish, name) for name in PaymentRequest.model_fields},
+        **{name: getattr(wish, name) for name in PaymentRequest.model_fields if name != "customer_present"},
     }
     if wish.purpose is PaymentPurpose.SERVICE:
         return AuthorizePayment(**fields)
-    return ChargePayment(**fields)
+    is_bill = wish.purpose is PaymentPurpose.SUBSCRIPTION
+    present = not is_bill if wish.customer_present is None else wish.customer_present
+    return ChargePayment(**fields, customer_present=present)
 
 
 def _required(key: str | None) -> str:

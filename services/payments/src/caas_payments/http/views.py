@@ -14,6 +14,7 @@ from caas_payments.domain.audit import AuditEntry
 from caas_payments.domain.payment import Payment
 from caas_payments.domain.refund import Refund
 from caas_payments.domain.standing import Standing, standing_of
+from caas_payments.domain.status import PaymentStatus
 from caas_payments.store.calls import Call
 
 type Reason = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
@@ -34,6 +35,7 @@ class _Summary(TypedDict):
     captured: Money
     settled: Money
     refunded: Money
+    confirm_until: datetime | None
 
 
 def _summary(payment: Payment) -> _Summary:
@@ -52,7 +54,13 @@ def _summary(payment: Payment) -> _Summary:
         "captured": payment.money(payment.captured_minor),
         "settled": payment.money(payment.settled_minor),
         "refunded": payment.money(payment.refunded_minor),
+        "confirm_until": _confirm_until(payment),
     }
+
+
+def _confirm_until(payment: Payment) -> datetime | None:
+    waits = payment.status is PaymentStatus.PENDING and payment.action is not None
+    return payment.action.expires_at if payment.action and waits else None
 
 
 class View(BaseModel):
@@ -134,7 +142,8 @@ class AuditView(View):
 class PaymentView(BaseModel):
     """A payment as its customer may see it; `standing` is the word for customers, `status` that of PAY-1.
 
-    While `being_confirmed` nobody knows how an operation ended: no guess.
+    While `being_confirmed` nobody knows how an operation ended: no guess. Until `confirm_until` it waits for the
+    customer, who has a link for that (PAY-9).
     """
 
     payment_id: UUID
@@ -150,6 +159,7 @@ class PaymentView(BaseModel):
     captured: Money
     settled: Money
     refunded: Money
+    confirm_until: datetime | None = None
 
     @classmethod
     def of(cls, payment: Payment) -> Self:

@@ -11,7 +11,7 @@ from caas_chassis.transaction import Tx
 from caas_contracts import Money
 from caas_contracts.payments import Delivery, DeliveryDecision, PaymentPurpose, RiskRating, VoidGround
 from caas_payments.domain.attempt import Attempt, AttemptState, Operation
-from caas_payments.domain.payment import Hold, Intent, Payment, Proof, ProofKind, Sale
+from caas_payments.domain.payment import CustomerAction, Hold, Intent, Payment, Proof, ProofKind, Sale
 from caas_payments.domain.risk import CustomerHistory
 from caas_payments.domain.status import PaymentStatus
 from caas_payments.errors import ConcurrentChange
@@ -20,8 +20,10 @@ _PAYMENT: Final = """
 SELECT p.*, a.number, a.operation, a.amount_minor AS attempt_minor, a.state, a.opened_at,
     a.proof_id AS attempt_proof_id, a.refund_id, a.calls, a.misses, a.silences, a.alerted, a.last_result,
     a.uncertain, a.called_at, a.frozen_at,
-    d.id AS proof_id, d.kind AS proof_kind, d.ground, d.reason AS proof_reason, d.recorded_at, d.applied_at, d.evidence
+    d.id AS proof_id, d.kind AS proof_kind, d.ground, d.reason AS proof_reason, d.recorded_at, d.applied_at, d.evidence,
+    c.transaction_id AS action_transaction_id, c.page_url, c.expires_at AS action_expires_at, c.cancelling_at
 FROM payments p
+LEFT JOIN customer_actions c ON c.payment_id = p.id
 LEFT JOIN attempts a ON a.payment_id = p.id AND a.state = 'open'
 LEFT JOIN delivery_proofs d ON d.activation_id = p.activation_id
 """
@@ -56,8 +58,8 @@ GROUP BY customer_id
 INSERT: Final = """
 INSERT INTO payments (id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
     amount_minor, currency, payment_method, risk_rating, delivery_decision, delivery_reasons, risk_policy_version,
-    status, attempts, at_risk_minor, version, created_at, updated_at)
-SELECT *, 1, $2, $2 FROM unnest($1::new_payment[]) AS n ORDER BY n.id
+    status, attempts, at_risk_minor, customer_present, version, created_at, updated_at)
+SELECT *, 1, $3, $3 FROM unnest($1::new_payment[], $2::boolean[]) AS n ORDER BY n.id
 ON CONFLICT DO NOTHING
 """
 
@@ -114,7 +116,8 @@ async def read_histories(tx: Tx, customer_ids: Collection[str]) -> Mapping[str, 
 
 async def insert_payments(tx: Tx, payments: Sequence[Payment]) -> None:
     """Raises ConcurrentChange when one of them was created by another transaction meanwhile."""
-    tag = await tx.execute(INSERT, [_new(payment) for payment in payments], tx.now)
+    present = [payment.intent.customer_present for payment in payments]
+    tag = await tx.execute(INSERT, [_new(payment) for payment in payments], present, tx.now)
     _require_all(tag, len(payments))
 
 
@@ -200,6 +203,7 @@ def _payment(row: Record) -> Payment:
         hold=_hold(row) if row["capture_before"] is not None else None,
         sale=_sale(row) if row["sold"] and row["gateway_transaction_id"] is not None else None,
         proof=_proof(row) if row["proof_id"] is not None else None,
+        action=_action(row) if row["page_url"] is not None else None,
         attempt=_attempt(row) if row["number"] is not None else None,
         attempts=row["attempts"],
         cancel_reason=row["cancel_reason"],
@@ -231,6 +235,7 @@ def _intent(row: Record) -> Intent:
             reasons=row["delivery_reasons"],
             policy_version=row["risk_policy_version"],
         ),
+        customer_present=row["customer_present"],
     )
 
 
@@ -245,6 +250,15 @@ def _hold(row: Record) -> Hold:
 
 def _sale(row: Record) -> Sale:
     return Sale(row["gateway_transaction_id"], row["authorized_at"])
+
+
+def _action(row: Record) -> CustomerAction:
+    return CustomerAction(
+        transaction_id=row["action_transaction_id"],
+        page_url=row["page_url"],
+        expires_at=row["action_expires_at"],
+        cancelling_at=row["cancelling_at"],
+    )
 
 
 def _proof(row: Record) -> Proof:

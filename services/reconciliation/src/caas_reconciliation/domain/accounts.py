@@ -9,6 +9,7 @@ class Account(StrEnum):
     """The accounts that entries are posted to."""
 
     RECEIVABLE = "receivable"
+    DOUBTFUL_RECEIVABLES = "doubtful_receivables"
     CASH_IN_TRANSIT = "cash_in_transit"
     BANK = "bank"
     CUSTOMER_ADVANCES = "customer_advances"
@@ -45,6 +46,11 @@ CHART_OF_ACCOUNTS: Final[tuple[AccountDescription, ...]] = (
         Account.RECEIVABLE,
         AccountKind.ASSET,
         "owed by customers: invoiced and not captured; negative while a capture waits for its invoice",
+    ),
+    AccountDescription(
+        Account.DOUBTFUL_RECEIVABLES,
+        AccountKind.ASSET,
+        "monthly invoices in collections (SUB-6): still owed, and perhaps never paid",
     ),
     AccountDescription(
         Account.CASH_IN_TRANSIT,

@@ -12,7 +12,7 @@ def expectation_of(fact: Fact) -> Expectation:
     return Expectation(
         expectation_id=UUID(fact.fact_id),
         kind=kind,
-        payment_id=fact.payment_id,
+        payment_id=fact.paid_by,
         customer_id=fact.customer_id,
         transaction_id=fact.transaction_id,
         amount_minor=amount_minor,

@@ -19,6 +19,7 @@ from caas_contracts.payments import (
     PaymentSettlementFailed,
     SettlementStage,
 )
+from caas_contracts.subscriptions import CollectionOpened, CollectionSettled
 from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 
 
@@ -51,6 +52,10 @@ class FactKind(StrEnum):
     """An advance was given back (credit note)."""
     RESERVATION_FORFEITED = "reservation_forfeited"
     """An advance stays with CaaS, FIN-4 (order)."""
+    COLLECTION_OPENED = "collection_opened"
+    """An unpaid monthly invoice was given to collections, SUB-6 (collection)."""
+    COLLECTION_SETTLED = "collection_settled"
+    """It was paid after all (collection)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +63,13 @@ class Fact:
     """Amounts are minor units of `currency` and include VAT; `vat_minor` is 0 where VAT plays no part.
 
     `advance_minor` is the reservation, without VAT, that a vehicle's invoice takes off (RES-5).
-    `transaction_id` is the gateway's, known for captures only.
+    `transaction_id` is the gateway's, known for captures only; `payment_id` is None for a collection, which is
+    opened because there was none.
     """
 
     kind: FactKind
     fact_id: str
-    payment_id: UUID
+    payment_id: UUID | None
     customer_id: str
     amount_minor: int
     vat_minor: int = 0
@@ -73,13 +79,22 @@ class Fact:
     transaction_id: str | None = None
     message_id: str
 
+    @property
+    def paid_by(self) -> UUID:
+        """The payment, of a fact that is about one."""
+        assert self.payment_id is not None, f"{self.kind} {self.fact_id} is about a payment"
+        return self.payment_id
 
-def purchase_placed(message: PurchasePlaced, message_id: str) -> Fact:
-    """The VAT is kept because a sale that cannot be captured gets no invoice to say it (SVC-8)."""
+
+def purchase_placed(message: PurchasePlaced, payment_id: UUID, message_id: str) -> Fact:
+    """The VAT is kept because a sale that cannot be captured gets no invoice to say it (SVC-8).
+
+    A subscription has no payment and is no fact: its monthly invoices say what is owed (SUB-4).
+    """
     return Fact(
         kind=FactKind.PURCHASE_PLACED,
         fact_id=str(message.purchase_id),
-        payment_id=message.payment_id,
+        payment_id=payment_id,
         customer_id=message.customer_id,
         amount_minor=message.price.amount_minor,
         vat_minor=vat_included(message.price.amount_minor, message.vat_rate_bp),
@@ -221,6 +236,31 @@ def reservation_forfeited(message: VehicleOrderForfeited, vat_minor: int, messag
         amount_minor=message.reservation.amount_minor,
         vat_minor=vat_minor,
         currency=message.reservation.currency,
+        occurred_at=message.occurred_at,
+        message_id=message_id,
+    )
+
+
+def collection_opened(message: CollectionOpened, message_id: str) -> Fact:
+    """The invoice stays owed, with its VAT: it is only doubtful now whether it will be paid (SUB-6)."""
+    return _collection(message, FactKind.COLLECTION_OPENED, None, message_id)
+
+
+def collection_settled(message: CollectionSettled, message_id: str) -> Fact:
+    """The payment that settled it is a fact of its own."""
+    return _collection(message, FactKind.COLLECTION_SETTLED, message.payment_id, message_id)
+
+
+def _collection(
+    message: CollectionOpened | CollectionSettled, kind: FactKind, payment_id: UUID | None, message_id: str
+) -> Fact:
+    return Fact(
+        kind=kind,
+        fact_id=str(message.collection_id),
+        payment_id=payment_id,
+        customer_id=message.customer_id,
+        amount_minor=message.amount.amount_minor,
+        currency=message.amount.currency,
         occurred_at=message.occurred_at,
         message_id=message_id,
     )

@@ -3,11 +3,11 @@
 An entry is identified by its source (kind and id), so that a fact is posted once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from caas_reconciliation.domain.accounts import Account
@@ -50,6 +50,20 @@ class Entry:
             raise UnbalancedEntry(f"{self.source_kind} {self.source_id} does not balance: correct its posting rule")
 
 
+_MOVES: Final[Mapping[FactKind, tuple[Account, Account]]] = {
+    FactKind.PAYMENT_CAPTURED: (Account.CASH_IN_TRANSIT, Account.RECEIVABLE),
+    FactKind.SALE_CONFIRMED: (Account.CASH_IN_TRANSIT, Account.RECEIVABLE),
+    FactKind.PAYMENT_REFUNDED: (Account.RECEIVABLE, Account.CASH_IN_TRANSIT),
+    # SVC-8: the customer keeps the service, the loss is written off.
+    FactKind.CAPTURE_FAILED: (Account.WRITE_OFFS, Account.RECEIVABLE),
+    FactKind.SETTLEMENT_FAILED: (Account.WRITE_OFFS, Account.CASH_IN_TRANSIT),
+    # SUB-6: still owed, and doubtful until a late payment comes.
+    FactKind.COLLECTION_OPENED: (Account.DOUBTFUL_RECEIVABLES, Account.RECEIVABLE),
+    FactKind.COLLECTION_SETTLED: (Account.RECEIVABLE, Account.DOUBTFUL_RECEIVABLES),
+}
+"""Facts that move their whole amount: the account that is debited, and the one that is credited."""
+
+
 def entries_of(fact: Fact) -> list[Entry]:
     """The entry of one fact by itself; none when no money of ours moved."""
     return _entries(fact, str(fact.kind), fact.fact_id, _lines_of(fact))
@@ -58,18 +72,21 @@ def entries_of(fact: Fact) -> list[Entry]:
 def _lines_of(fact: Fact) -> list[Line]:
     amount, base = fact.amount_minor, fact.amount_minor - fact.vat_minor
     match fact.kind:
-        case FactKind.PAYMENT_CAPTURED | FactKind.SALE_CONFIRMED:
-            return [Line(Account.CASH_IN_TRANSIT, amount), Line(Account.RECEIVABLE, -amount)]
+        case (
+            FactKind.PAYMENT_CAPTURED
+            | FactKind.SALE_CONFIRMED
+            | FactKind.PAYMENT_REFUNDED
+            | FactKind.CAPTURE_FAILED
+            | FactKind.SETTLEMENT_FAILED
+            | FactKind.COLLECTION_OPENED
+            | FactKind.COLLECTION_SETTLED
+        ):
+            debited, credited = _MOVES[fact.kind]
+            return [Line(debited, amount), Line(credited, -amount)]
         case FactKind.INVOICE_ISSUED:  # RES-5: a vehicle's revenue is its whole price, part of it paid in advance
             return _sale(amount, base, fact.advance_minor)
         case FactKind.RESERVATION_INVOICED | FactKind.RESERVATION_CREDITED | FactKind.RESERVATION_FORFEITED:
             return _of_advance(fact.kind, amount, base)
-        case FactKind.CAPTURE_FAILED:  # SVC-8: the customer keeps the service, the loss is written off
-            return [Line(Account.WRITE_OFFS, amount), Line(Account.RECEIVABLE, -amount)]
-        case FactKind.SETTLEMENT_FAILED:
-            return [Line(Account.WRITE_OFFS, amount), Line(Account.CASH_IN_TRANSIT, -amount)]
-        case FactKind.PAYMENT_REFUNDED:
-            return [Line(Account.RECEIVABLE, amount), Line(Account.CASH_IN_TRANSIT, -amount)]
         case FactKind.CREDIT_NOTE_ISSUED:
             return [
                 Line(Account.REFUNDS, base),

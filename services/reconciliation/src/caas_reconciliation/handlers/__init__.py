@@ -16,6 +16,7 @@ from caas_contracts.payments import (
     PaymentRefunded,
     PaymentSettlementFailed,
 )
+from caas_contracts.subscriptions import CollectionOpened, CollectionSettled
 from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 from caas_reconciliation.handlers.facts import (
     note_purchases,
@@ -26,8 +27,10 @@ from caas_reconciliation.handlers.facts import (
     post_failed_settlements,
     post_forfeitures,
     post_invoices,
+    post_opened_collections,
     post_refunds,
     post_sales,
+    post_settled_collections,
 )
 from caas_reconciliation.handlers.witness import witness_anchors
 
@@ -41,6 +44,8 @@ HANDLERS: Mapping[type[Message], Handler[Any]] = {
     ChargebackReceived: open_chargebacks,
     InvoiceIssued: post_invoices,
     CreditNoteIssued: post_credit_notes,
+    CollectionOpened: post_opened_collections,
+    CollectionSettled: post_settled_collections,
     VehicleOrderPlaced: note_vehicle_orders,
     VehicleOrderForfeited: post_forfeitures,
     AuditAnchored: witness_anchors,

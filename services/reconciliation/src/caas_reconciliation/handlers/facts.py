@@ -18,6 +18,7 @@ from caas_contracts.payments import (
     PaymentRefunded,
     PaymentSettlementFailed,
 )
+from caas_contracts.subscriptions import CollectionOpened, CollectionSettled
 from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPlaced
 from caas_reconciliation.domain import facts
 from caas_reconciliation.domain.expecting import expectation_of
@@ -29,8 +30,12 @@ from caas_reconciliation.store import facts as fact_store
 
 
 async def note_purchases(received: Sequence[Received[PurchasePlaced]], /, *, tx: Tx) -> None:
-    """The VAT of a purchase is needed when its capture fails after delivery (SVC-8)."""
-    placed = [facts.purchase_placed(one.message, one.cause.message_id) for one in received]
+    """The VAT of a purchase is needed when its capture fails after delivery (SVC-8); subscriptions have none."""
+    placed = [
+        facts.purchase_placed(one.message, payment_id, one.cause.message_id)
+        for one in received
+        if (payment_id := one.message.payment_id) is not None
+    ]
     await _record_with_unpaid_sales(placed, tx=tx)
 
 
@@ -53,7 +58,7 @@ async def post_failed_settlements(received: Sequence[Received[PaymentSettlementF
     lost = [facts.settlement_failed(one.message, one.cause.message_id) for one in received]
     new = await _record_with_unpaid_sales(lost, tx=tx)
     in_transit = [fact for fact in new if fact.kind is FactKind.SETTLEMENT_FAILED]
-    await expectations.write_off({fact.payment_id: fact.amount_minor for fact in in_transit}, tx=tx)
+    await expectations.write_off({fact.paid_by: fact.amount_minor for fact in in_transit}, tx=tx)
 
 
 async def post_refunds(received: Sequence[Received[PaymentRefunded]], /, *, tx: Tx) -> None:
@@ -68,7 +73,7 @@ async def open_chargebacks(received: Sequence[Received[ChargebackReceived]], /, 
     disputed = [facts.chargeback_received(one.message, one.cause.message_id) for one in received]
     new = await _record(disputed, tx=tx)
     findings = [
-        settlements.chargeback_finding(fact.payment_id, -fact.amount_minor, fact.currency, f"chargeback {fact.fact_id}")
+        settlements.chargeback_finding(fact.paid_by, -fact.amount_minor, fact.currency, f"chargeback {fact.fact_id}")
         for fact in new
     ]
     await open_cases(findings, run_id=None, tx=tx)
@@ -104,6 +109,16 @@ async def post_forfeitures(received: Sequence[Received[VehicleOrderForfeited]], 
     await _record(forfeited, tx=tx)
 
 
+async def post_opened_collections(received: Sequence[Received[CollectionOpened]], /, *, tx: Tx) -> None:
+    """An unpaid monthly invoice becomes doubtful; nothing is written off yet (SUB-6)."""
+    await _record([facts.collection_opened(one.message, one.cause.message_id) for one in received], tx=tx)
+
+
+async def post_settled_collections(received: Sequence[Received[CollectionSettled]], /, *, tx: Tx) -> None:
+    """A late payment clears it: owed as any invoice, and by that payment no more."""
+    await _record([facts.collection_settled(one.message, one.cause.message_id) for one in received], tx=tx)
+
+
 async def _record(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
     """Store and post what is new. Raises Refused for a fact that contradicts an earlier one of the same id."""
     new, contradicting = await fact_store.record_facts(given, tx=tx)
@@ -115,7 +130,9 @@ async def _record(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
 
 
 async def _record_with_unpaid_sales(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
-    payments = sorted({fact.payment_id for fact in given})
+    if not given:
+        return []
+    payments = sorted({fact.paid_by for fact in given})
     await fact_store.lock_payments(payments, tx=tx)
     new = await _record(given, tx=tx)
     sales = await fact_store.unpaid_sales(payments, tx=tx)

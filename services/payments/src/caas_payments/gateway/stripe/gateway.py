@@ -51,8 +51,9 @@ _NOT_FOUND: Final = 404
 class StripeGateway:
     """The adapter for Stripe. The HTTP client brings base address, secret key and timeouts."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, return_url: str = "") -> None:
         self._api = StripeApi(http)
+        self._return_url = return_url
 
     async def authorize(self, task: GatewayTask) -> GatewayResult:
         """Hold the amount; a decline is an answer."""
@@ -118,7 +119,7 @@ class StripeGateway:
             "confirm": "true",
             "payment_method_types[0]": "card",
             f"metadata[{REFERENCE}]": task.reference,
-            **_payer(task),
+            **_payer(task, self._return_url),
         }
         reply = await self._api.post(_INTENTS, expanded(form), task.idempotency_key)
         if isinstance(reply, Objection):
@@ -195,14 +196,17 @@ class StripeGateway:
         return await self._record(chosen[0].id) if chosen else NotFound()
 
 
-def _payer(task: GatewayTask) -> Form:
+def _payer(task: GatewayTask, return_url: str) -> Form:
     """The payment method, alone (`pm_...`) or as one that a customer of Stripe's has saved (`cus_...:pm_...`).
 
-    Without the customer present Stripe declines what needs a confirmation, instead of waiting for it (PAY-9).
+    Without the customer present Stripe declines what needs a confirmation, instead of waiting for it (PAY-9). With a
+    customer it names a page for that only when it knows where to lead them afterwards.
     """
     customer, _, method = task.payment_method.rpartition(":")
-    absent = {"off_session": "true"} if task.merchant_initiated else {}
-    return {"payment_method": method} | ({"customer": customer} if customer else {}) | absent
+    presence = {"return_url": return_url} if return_url else {}
+    if task.merchant_initiated:
+        presence = {"off_session": "true"}
+    return {"payment_method": method} | ({"customer": customer} if customer else {}) | presence
 
 
 def _answer(reply: Content | Unavailable | Unknown) -> GatewayResult:

@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from caas_payments.domain.gateway_result import Transaction, TransactionStatus
+from caas_payments.gateway.hosted_page import hosted_page
 from caas_payments.gateway.stripe.amounts import from_stripe
 from caas_payments.gateway.stripe.refusals import declined_as
 
@@ -69,6 +70,14 @@ class _PaymentError(_Object):
     decline_code: str | None = None
 
 
+class _Redirect(_Object):
+    url: str | None = None
+
+
+class _NextAction(_Object):
+    redirect_to_url: _Redirect | None = None
+
+
 class Refund(_Object):
     """Money on its way back. A pending one is accepted; one that fails does not count."""
 
@@ -101,6 +110,13 @@ class PaymentIntent(_Object):
     metadata: dict[str, str] = Field(default_factory=dict)
     latest_charge: Charge | str | None = None
     last_payment_error: _PaymentError | None = None
+    next_action: _NextAction | None = None
+
+    @property
+    def page(self) -> str | None:
+        """Where the customer confirms it (PAY-9); a step that only Stripe's own library can take has no page."""
+        redirect = self.next_action.redirect_to_url if self.next_action else None
+        return hosted_page(redirect.url) if redirect else None
 
     @property
     def reference(self) -> str:
@@ -133,6 +149,7 @@ class PaymentIntent(_Object):
             captured_minor=from_stripe(self.captured, currency),
             held_minor=from_stripe(self.amount_capturable or 0, currency),
             refunded_minor=from_stripe(refunded, currency),
+            action_url=self.page if self.status == "requires_action" else None,
             decline_code=failure,
             capture_failure=failure,
             authorized_at=_instant(charge.created) if charge and held else None,
@@ -150,6 +167,8 @@ class PaymentIntent(_Object):
                 return TransactionStatus.AUTHORIZED
             case "succeeded":
                 return _taken_status(self.captured, refunded)
+            case "requires_action" if self.page is not None:
+                return TransactionStatus.REQUIRES_ACTION
             case "requires_action" | "processing":
                 return TransactionStatus.PENDING
             case "canceled":

@@ -6,17 +6,24 @@ from caas_payments.gateway.stripe.api import StripeError
 
 _INVALID_CARD: Final = frozenset(
     {
-        "expired_card",
         "incorrect_cvc",
         "incorrect_number",
         "incorrect_zip",
-        "invalid_account",
         "invalid_cvc",
         "invalid_expiry_month",
         "invalid_expiry_year",
         "invalid_number",
     }
 )
+_AS_THEY_ARE: Final = (
+    "expired_card",
+    "invalid_account",
+    "lost_card",
+    "stolen_card",
+    "do_not_honor",
+    "try_again_later",
+)
+"""Dunning reads these: some say that the method is gone for good, some that it may work later (SUB-6)."""
 _AUTHENTICATION: Final = frozenset({"authentication_required", "authentication_not_handled"})
 
 _REFUSALS: Final = {
@@ -33,9 +40,12 @@ _REFUSALS: Final = {
 
 
 def declined_as(code: str, decline_code: str) -> str:
-    """Why a card was declined. The bank's suspicion of theft or fraud is not passed on (RSK-4)."""
+    """Why a card was declined; a suspicion of fraud is not passed on (RSK-4)."""
     if "insufficient_funds" in (code, decline_code):
         return "insufficient_funds"
+    for known in _AS_THEY_ARE:
+        if known in (code, decline_code):
+            return known
     if code in _INVALID_CARD or decline_code in _INVALID_CARD:
         return "invalid_card"
     if code in _AUTHENTICATION or decline_code in _AUTHENTICATION:

@@ -1,0 +1,1 @@
+"""Post-paid months: subscribing, using, billing, and everything that can happen to a bill."""
