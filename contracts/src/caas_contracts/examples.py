@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from caas_contracts import audit, billing, gateway, operations, orders, ota, payments, reconciliation, streams
 from caas_contracts.message import Message
+from caas_contracts.purchase_life_examples import PURCHASE_LIFE
 from caas_contracts.subscription_examples import SUBSCRIPTIONS
 from caas_contracts.vehicle_order_examples import VEHICLE_ORDERS
 
@@ -402,6 +403,7 @@ EXAMPLES: Final[Mapping[type[Message], list[Example]]] = (
     | dict(_ORDERS)
     | dict(VEHICLE_ORDERS)
     | dict(SUBSCRIPTIONS)
+    | dict(PURCHASE_LIFE)
     | dict(_OTA)
     | dict(_BILLING)
     | dict(_RECONCILIATION)

@@ -15,6 +15,10 @@ class PurchaseKind(StrEnum):
 
     TEMPORARY = "temporary"
     PERMANENT = "permanent"
+    PLANNED = "planned"
+    """Paid at once, activated on a date (PLN-1): for a time, for ever, or recurring from then on (PLN-2)."""
+    RECURRING = "recurring"
+    """Paid and active now for a period of months, and renewed by itself (REC-1)."""
     SUBSCRIPTION = "subscription"
     """Post-paid: nothing is charged now; its use is billed monthly (SUB-1)."""
 
@@ -23,7 +27,8 @@ class PlacePurchase(Message):
     """Buy one service for one vehicle, as `POST /purchases` does (SVC-3); from systems that sell for us.
 
     `duration_days` is required for temporary purchases and absent for permanent ones; the price is the
-    catalogue's, never the caller's.
+    catalogue's, never the caller's. Planned purchases have `starts_on`, and a duration, a recurrence or neither;
+    recurring ones have `period_months`.
     """
 
     TYPE: ClassVar[str] = "caas.orders.PlacePurchase.v1"
@@ -36,6 +41,11 @@ class PlacePurchase(Message):
     service_code: Code
     kind: PurchaseKind
     duration_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    starts_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="begins with this day")] | None = None
+    time_zone: Annotated[str, Field(max_length=64, description="IANA name of the customer's"), NoCardData] = (
+        "Europe/Madrid"
+    )
+    period_months: Annotated[int, Field(ge=1, le=12, description="of a recurrence (REC-1)")] | None = None
     payment_method: Token
     immediate_performance_consent: bool = Field(description="DES-8: consent, and knowledge of what it means")
     requested_at: Instant
@@ -78,6 +88,8 @@ class PurchasePlaced(PurchaseEvent):
 
     kind: PurchaseKind
     duration_days: int | None = None
+    starts_at: Instant | None = Field(default=None, description="when a planned purchase is activated (PLN-1)")
+    period_months: int | None = Field(default=None, description="of a recurring purchase; its price is per period")
     vat_rate_bp: Annotated[int, Field(ge=0, le=10_000, description="2100 is 21 %; the price includes it")]
     service_name: Annotated[str, Field(max_length=200), NoCardData]
     customer_name: Annotated[str, Field(max_length=200), NoCardData]
@@ -120,14 +132,16 @@ class PurchaseFailed(PurchaseEvent):
 
     reason: Code
     charged: bool = False
+    refunded: Money | None = Field(default=None, description="what had been paid ahead and went back (PLN-1)")
 
 
 class PurchaseCancelled(PurchaseEvent):
-    """The customer cancelled in time; nothing was charged and nothing is active (SVC-11)."""
+    """Given up in time; nothing is charged and nothing is active (SVC-11, THF-2)."""
 
     TYPE: ClassVar[str] = "caas.orders.PurchaseCancelled.v1"
 
     charged: bool = False
+    refunded: Money | None = Field(default=None, description="what had been paid ahead and went back (PLN-1)")
 
 
 class VehicleRegistered(Message):

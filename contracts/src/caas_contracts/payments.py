@@ -214,11 +214,17 @@ class PaymentAuthorized(PaymentEvent):
 
 
 class PaymentConfirmed(PaymentEvent):
-    """A synchronous sale succeeded: the money was taken at once."""
+    """A synchronous sale succeeded: the money was taken at once.
+
+    `activation_id` is the activation that has to earn money that was taken ahead (PLN-1, RSK-2); for those `delivery`
+    says whether the service may be delivered now or only after PaymentSettled.
+    """
 
     TYPE: ClassVar[str] = "caas.payments.PaymentConfirmed.v1"
 
     gateway_transaction_id: Code
+    activation_id: UUID | None = None
+    delivery: Delivery | None = None
 
 
 class PaymentActionRequired(PaymentEvent):

@@ -12,6 +12,7 @@ from caas_contracts import (
     orders,
     ota,
     payments,
+    purchase_life,
     reconciliation,
     streams,
     subscriptions,
@@ -24,6 +25,7 @@ MESSAGES: Mapping[str, type[Message]] = {
     for module in (
         payments,
         orders,
+        purchase_life,
         vehicle_orders,
         subscriptions,
         ota,

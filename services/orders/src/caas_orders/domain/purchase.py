@@ -81,6 +81,10 @@ class Purchase:
     ends_at: datetime | None = None  # when the service ends, or a subscription has ended
     plan_code: str | None = None  # of subscriptions (SUB-3)
     plan_version: int | None = None  # the version agreed to; since it is active, the one in force when it began
+    starts_at: datetime | None = None  # of planned purchases: when the car is asked (PLN-1)
+    time_zone: str = "Europe/Madrid"  # the customer's calendar (PLN-1, REC-4)
+    period_months: int | None = None  # of recurring purchases: how long a period is (REC-1)
+    deactivated_at: datetime | None = None  # when the car had taken the service out again (OTA-4)
     version: int = 1
 
     @property

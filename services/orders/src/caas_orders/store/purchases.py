@@ -16,18 +16,19 @@ from caas_orders.domain.status import OCCUPYING, MoneyOutcome, PurchaseStatus
 INSERT_PURCHASES: Final = """
 INSERT INTO purchases (purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor,
     currency, vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id,
-    status, requested_at, updated_at, activation_not_after, plan_code, plan_version, occupies, reason,
-    activation_failure, version)
+    status, requested_at, updated_at, activation_not_after, plan_code, plan_version, starts_at, time_zone,
+    period_months, occupies, reason, activation_failure, version)
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor,
     currency, vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id,
-    status, requested_at, updated_at, activation_not_after, plan_code, plan_version, true, '', '', 1
+    status, requested_at, updated_at, activation_not_after, plan_code, plan_version, starts_at, time_zone,
+    period_months, true, '', '', 1
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[],
     $8::text[], $9::integer[], $10::integer[], $11::text[], $12::timestamptz[], $13::boolean[],
     $14::uuid[], $15::uuid[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[],
-    $21::integer[])
+    $21::integer[], $22::timestamptz[], $23::text[], $24::integer[])
     AS n(purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
-    requested_at, updated_at, activation_not_after, plan_code, plan_version)
+    requested_at, updated_at, activation_not_after, plan_code, plan_version, starts_at, time_zone, period_months)
 ORDER BY vehicle_id, service_code, purchase_id
 ON CONFLICT DO NOTHING
 RETURNING purchase_id
@@ -37,7 +38,8 @@ LOCK_PURCHASES: Final = """
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
-    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version, version
+    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
+    starts_at, time_zone, period_months, deactivated_at, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[]) ORDER BY purchase_id FOR UPDATE
 """
 
@@ -45,7 +47,8 @@ READ_PURCHASES: Final = """
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
-    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version, version
+    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
+    starts_at, time_zone, period_months, deactivated_at, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[])
 """
 
@@ -55,12 +58,13 @@ UPDATE purchases AS p SET status = n.status, occupies = n.occupies, updated_at =
     payment_cancelled_at = n.payment_cancelled_at, cancelled_at = n.cancelled_at,
     activated_at = n.activated_at, activation_failure = n.activation_failure,
     deactivation_id = n.deactivation_id, ends_at = n.ends_at, plan_version = n.plan_version,
-    version = p.version + 1
+    deactivated_at = n.deactivated_at, version = p.version + 1
 FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::boolean[], $5::timestamptz[], $6::text[], $7::text[],
     $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::uuid[],
-    $14::timestamptz[], $15::integer[])
+    $14::timestamptz[], $15::integer[], $16::timestamptz[])
     AS n(purchase_id, version, status, occupies, updated_at, reason, money, activation_not_after,
-    payment_cancelled_at, cancelled_at, activated_at, activation_failure, deactivation_id, ends_at, plan_version)
+    payment_cancelled_at, cancelled_at, activated_at, activation_failure, deactivation_id, ends_at, plan_version,
+    deactivated_at)
 WHERE p.purchase_id = n.purchase_id AND p.version = n.version
 """
 
@@ -68,7 +72,8 @@ LIST_PURCHASES: Final = """
 SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, price_minor, currency,
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
-    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version, version
+    activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
+    starts_at, time_zone, period_months, deactivated_at, version
 FROM purchases
 WHERE customer_id = $1 AND ($2::uuid IS NULL OR purchase_id < $2) AND ($4::text IS NULL OR kind = $4)
 ORDER BY purchase_id DESC LIMIT $3
@@ -142,6 +147,9 @@ def _inserted(purchase: Purchase) -> tuple[object, ...]:
         purchase.activation_not_after,
         purchase.plan_code,
         purchase.plan_version,
+        purchase.starts_at,
+        purchase.time_zone,
+        purchase.period_months,
     )
 
 
@@ -162,6 +170,7 @@ def _saved(purchase: Purchase) -> tuple[object, ...]:
         purchase.deactivation_id,
         purchase.ends_at,
         purchase.plan_version,
+        purchase.deactivated_at,
     )
 
 
@@ -195,5 +204,9 @@ def _purchase(row: Record) -> Purchase:
         ends_at=row["ends_at"],
         plan_code=row["plan_code"],
         plan_version=row["plan_version"],
+        starts_at=row["starts_at"],
+        time_zone=row["time_zone"],
+        period_months=row["period_months"],
+        deactivated_at=row["deactivated_at"],
         version=row["version"],
     )

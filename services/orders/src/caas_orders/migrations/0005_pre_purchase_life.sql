@@ -1,0 +1,102 @@
+-- Planned and recurring purchases, their end, withdrawal and theft (PLN, REC, SVC-9, DES, THF).
+ALTER TABLE purchases
+    -- When a planned purchase is activated, and the zone of the customer's calendar (PLN-1, REC-4).
+    ADD COLUMN starts_at timestamptz,
+    ADD COLUMN time_zone text NOT NULL DEFAULT 'Europe/Madrid',
+    ADD COLUMN period_months integer CHECK (period_months BETWEEN 1 AND 12),
+    -- The customer's car has taken the service out again (OTA-4).
+    ADD COLUMN deactivated_at timestamptz,
+    DROP CONSTRAINT purchases_kind_check,
+    ADD CONSTRAINT purchases_kind_check CHECK (kind IN ('temporary', 'permanent', 'planned', 'recurring', 'subscription')),
+    DROP CONSTRAINT duration_of_temporary,
+    ADD CONSTRAINT duration_fits_the_kind CHECK (CASE kind
+        WHEN 'temporary' THEN duration_days IS NOT NULL
+        WHEN 'planned' THEN num_nonnulls(duration_days, period_months) < 2
+        ELSE duration_days IS NULL END),
+    ADD CONSTRAINT only_planned_start_later CHECK ((kind = 'planned') = (starts_at IS NOT NULL)),
+    ADD CONSTRAINT recurring_has_a_period CHECK (CASE kind
+        WHEN 'recurring' THEN period_months IS NOT NULL
+        WHEN 'planned' THEN true
+        ELSE period_months IS NULL END),
+    DROP CONSTRAINT purchases_status_check,
+    ADD CONSTRAINT purchases_status_check CHECK (status IN ('requested', 'authorizing', 'settling', 'scheduled',
+        'activating', 'cancelling', 'active', 'failed', 'declined', 'blocked', 'cancelled', 'expired', 'ended',
+        'withdrawing', 'withdrawn')),
+    DROP CONSTRAINT purchases_check,
+    ADD CONSTRAINT occupies_while_it_runs CHECK (occupies = (status IN
+        ('requested', 'authorizing', 'settling', 'scheduled', 'activating', 'cancelling', 'active'))),
+    DROP CONSTRAINT purchases_money_check,
+    ADD CONSTRAINT purchases_money_check CHECK
+        (money IN ('captured', 'written_off', 'voided', 'refunded', 'never_held', 'billed_monthly')),
+    DROP CONSTRAINT active_is_delivered_and_settled,
+    -- SVC-4, SVC-8, SUB-1: active means delivered, and paid, written off or billed monthly.
+    ADD CONSTRAINT active_is_delivered_and_settled CHECK (status NOT IN ('active', 'expired', 'ended', 'withdrawing',
+            'withdrawn')
+        OR (activated_at IS NOT NULL AND money IS NOT NULL
+            AND (money IN ('captured', 'written_off', 'billed_monthly') OR (status = 'withdrawn' AND money = 'refunded')))),
+    DROP CONSTRAINT ended_without_service_is_free,
+    -- SVC-5, SVC-7, PLN-1: what ended without the service was never charged, or has been paid back.
+    ADD CONSTRAINT ended_without_service_is_free CHECK (status NOT IN ('failed', 'declined', 'blocked', 'cancelled')
+        OR (money IS NOT NULL AND money IN ('voided', 'refunded', 'never_held'))),
+    DROP CONSTRAINT only_subscriptions_are_billed_monthly,
+    ADD CONSTRAINT only_subscriptions_are_billed_monthly CHECK
+        (money IS NULL OR money IN ('voided', 'refunded', 'never_held') OR (money = 'billed_monthly') = (kind = 'subscription'));
+
+CREATE TABLE recurrence (
+    purchase_id uuid PRIMARY KEY REFERENCES purchases,
+    -- The first instant of the first period: every renewal is reckoned from it (REC-4).
+    anchor_at timestamptz NOT NULL,
+    -- The period that is charged next, and when; the first is 1.
+    next_period integer NOT NULL CHECK (next_period > 1),
+    next_renewal_at timestamptz NOT NULL,
+    status text NOT NULL CHECK (status IN ('running', 'renewing', 'ended')),
+    reason text NOT NULL DEFAULT '',
+    changed_at timestamptz NOT NULL,
+    CONSTRAINT ended_has_a_reason CHECK ((status = 'ended') = (reason <> ''))
+) WITH (fillfactor = 75);
+COMMENT ON TABLE recurrence IS 'Purchases that renew themselves (REC-1), from the first activation on, and why they stopped.';
+
+CREATE TABLE renewal (
+    purchase_id uuid NOT NULL REFERENCES recurrence,
+    period_number integer NOT NULL CHECK (period_number > 1),
+    payment_id uuid NOT NULL UNIQUE,
+    period_from timestamptz NOT NULL,
+    period_to timestamptz NOT NULL CHECK (period_to > period_from),
+    outcome text CHECK (outcome IN ('paid', 'failed')),
+    reason text NOT NULL DEFAULT '',
+    asked_at timestamptz NOT NULL,
+    known_at timestamptz CHECK ((known_at IS NULL) = (outcome IS NULL)),
+    PRIMARY KEY (purchase_id, period_number)
+);
+COMMENT ON TABLE renewal IS 'Each further period: one payment, asked for once (PAY-7), and what became of it.';
+
+CREATE TABLE withdrawal (
+    withdrawal_id uuid PRIMARY KEY,
+    purchase_id uuid NOT NULL REFERENCES purchases,
+    declared_at timestamptz NOT NULL,
+    -- What the declaration promised, VAT included.
+    refund_due_minor bigint NOT NULL CHECK (refund_due_minor >= 0),
+    currency text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    confirmed_at timestamptz CHECK (confirmed_at >= declared_at),
+    refund_id uuid UNIQUE,
+    refund_delayed_at timestamptz,
+    refunded_at timestamptz,
+    deactivated_at timestamptz,
+    completed_at timestamptz
+);
+CREATE UNIQUE INDEX one_withdrawal_per_purchase ON withdrawal (purchase_id) WHERE confirmed_at IS NOT NULL;
+COMMENT ON TABLE withdrawal IS
+    'Withdrawals of Directive (EU) 2023/2673, in their two steps (DES-7), and how far the money and the car have come.';
+
+CREATE TABLE stolen_vehicle (
+    report_id uuid PRIMARY KEY,
+    vehicle_id text NOT NULL UNIQUE REFERENCES vehicles,
+    customer_id text NOT NULL,
+    reported_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL
+);
+COMMENT ON TABLE stolen_vehicle IS 'Vehicles that were reported stolen (THF): nothing is sold for them.';
+
+ALTER TABLE notifications DROP CONSTRAINT notifications_kind_check,
+    ADD CONSTRAINT notifications_kind_check CHECK (CASE WHEN order_id IS NULL
+        THEN kind ~ '^[a-z_]+$' AND kind !~ '^order_' ELSE kind ~ '^order_[a-z_]+$' END);
