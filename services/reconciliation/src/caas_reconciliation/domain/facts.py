@@ -123,9 +123,8 @@ def payment_captured(message: PaymentCaptured, message_id: str) -> Fact:
 
 def sale_confirmed(message: PaymentConfirmed | OrphanSaleFound, message_id: str) -> Fact:
     """Taken at once; an orphan, which nobody bought anything with, is in transit until its refund is."""
-    is_orphan = isinstance(message, OrphanSaleFound)
-    taken = message.taken if is_orphan else message.amount
-    is_ahead = not is_orphan and message.activation_id is not None
+    taken = message.taken if isinstance(message, OrphanSaleFound) else message.amount
+    is_ahead = isinstance(message, PaymentConfirmed) and message.activation_id is not None
     return Fact(
         kind=FactKind.PREPAYMENT_CONFIRMED if is_ahead else FactKind.SALE_CONFIRMED,
         fact_id=str(message.payment_id),
