@@ -16,6 +16,7 @@ from caas_orders.store import (
     registrations,
     stock,
     vehicle_orders,
+    withdrawals,
 )
 
 MODULES = (
@@ -29,6 +30,7 @@ MODULES = (
     registrations,
     stock,
     vehicle_orders,
+    withdrawals,
 )
 
 
@@ -80,7 +82,7 @@ CASES = [
     ("ended_without_service_is_free", ("failed", False, "captured", False, True, False)),
     ("ended_without_service_is_free", ("cancelled", False, None, False, True, False)),
     ("activation_or_cancelled_payment", ("cancelling", True, None, False, True, True)),
-    ("purchases_check", ("active", False, "captured", True, True, False)),
+    ("occupies_while_it_runs", ("active", False, "captured", True, True, False)),
 ]
 
 

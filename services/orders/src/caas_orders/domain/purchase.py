@@ -85,6 +85,7 @@ class Purchase:
     time_zone: str = "Europe/Madrid"  # the customer's calendar (PLN-1, REC-4)
     period_months: int | None = None  # of recurring purchases: how long a period is (REC-1)
     deactivated_at: datetime | None = None  # when the car had taken the service out again (OTA-4)
+    withdrawal_id: UUID | None = None  # since the customer has withdrawn, in both steps (DES-7)
     version: int = 1
 
     @property

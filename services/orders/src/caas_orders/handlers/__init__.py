@@ -9,16 +9,18 @@ from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from caas_contracts.message import Message
 from caas_contracts.operations import AlertRaised
 from caas_contracts.orders import CancelPurchase, PlacePurchase
-from caas_contracts.ota import ActivationFailed, ServiceActivated
+from caas_contracts.ota import ActivationFailed, ServiceActivated, ServiceDeactivated
 from caas_contracts.payments import (
     PaymentAbandoned,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentConfirmed,
     PaymentFailed,
+    PaymentRefunded,
     PaymentSettlementFailed,
     PaymentVoided,
 )
+from caas_contracts.purchase_life import RefundDelayed
 from caas_contracts.subscriptions import (
     CollectionSettled,
     SubscriptionCancelledForNonpayment,
@@ -27,7 +29,7 @@ from caas_contracts.subscriptions import (
     SubscriptionPaymentNeedsCustomer,
 )
 from caas_orders.domain.sales_policy import SalesPolicy
-from caas_orders.handlers import listing, order_paying, placing, purchasing, subscriptions, telling
+from caas_orders.handlers import listing, order_paying, placing, purchasing, subscriptions, telling, withdrawing
 
 
 def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
@@ -44,6 +46,9 @@ def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
         PaymentVoided: purchasing.end_voided,
         ServiceActivated: purchasing.note_activated,
         ActivationFailed: purchasing.note_failed,
+        PaymentRefunded: withdrawing.finish_refunded,
+        RefundDelayed: withdrawing.note_delayed,
+        ServiceDeactivated: withdrawing.note_deactivated,
         InvoiceIssued: partial(listing.list_invoices, policy=policy),
         CreditNoteIssued: listing.list_credit_notes,
         SubscriptionPaid: subscriptions.tell_paid,

@@ -12,8 +12,9 @@ from caas_chassis.handling import Received
 from caas_chassis.transaction import Tx
 from caas_contracts.message import Message
 from caas_orders.domain.purchase import Change, Purchase
+from caas_orders.domain.withdrawing import progressed, withdrawal_followed
 from caas_orders.handlers.telling import Notice, tell
-from caas_orders.store import purchases
+from caas_orders.store import purchases, withdrawals
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,23 @@ async def amend_each[F](
     changes: list[Caused] = []
     for purchase_id, fact, cause in facts:
         if purchase_id in present:
-            change = verb(present[purchase_id], fact)
+            before = present[purchase_id]
+            change = withdrawal_followed(before, verb(before, fact), tx.now)
             present[purchase_id] = change.purchase
             changes.append(Caused(change, cause))
-    changed = [purchase for key, purchase in present.items() if purchase is not locked[key]]
-    if changed:
-        await purchases.save(changed, tx=tx)
+    await write([purchase for key, purchase in present.items() if purchase is not locked[key]], tx=tx)
     await announce(changes, tx=tx)
+
+
+async def write(changed: Sequence[Purchase], *, tx: Tx) -> None:
+    """Write purchases that this transaction has locked and changed, and what that means for their withdrawals."""
+    if not changed:
+        return
+    await purchases.save(changed, tx=tx)
+    withdrawn = {purchase.purchase_id: purchase for purchase in changed if purchase.withdrawal_id is not None}
+    if withdrawn:
+        known = await withdrawals.of_purchases(list(withdrawn), tx=tx)
+        await withdrawals.save([progressed(one, withdrawn[key], tx.now) for key, one in known.items()], tx=tx)
 
 
 async def announce(changes: Sequence[Caused], *, tx: Tx) -> None:

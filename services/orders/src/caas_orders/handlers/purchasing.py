@@ -31,8 +31,9 @@ from caas_orders.domain.subscribing import (
     subscription_applied,
     subscription_not_applied,
 )
+from caas_orders.domain.withdrawing import withdrawal_followed
 from caas_orders.gateway import Current, MaintenanceAnswer, MaintenanceQuestion
-from caas_orders.handlers.amending import Caused, amend, amend_each, announce
+from caas_orders.handlers.amending import Caused, amend, amend_each, announce, write
 from caas_orders.store import purchases, registrations
 
 _log = structlog.get_logger(__name__)
@@ -138,8 +139,8 @@ async def cancel(purchase_id: UUID, customer_id: str, *, tx: Tx) -> Purchase | R
     change = cancel_subscription(purchase, tx.now) if is_subscription else purchase.cancel(tx.now)
     if isinstance(change, Refusal):
         return change
-    if change.purchase is not purchase:
-        await purchases.save([change.purchase], tx=tx)
+    change = withdrawal_followed(purchase, change, tx.now)
+    await write([change.purchase] if change.purchase is not purchase else [], tx=tx)
     await announce([Caused(change, tx.cause)], tx=tx)
     return change.purchase
 

@@ -18,6 +18,7 @@ from caas_orders.domain.catalogue import current_catalogue
 from caas_orders.domain.notification import Letter, NoticeKind
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.registration import Customer, Language
+from caas_orders.domain.status import MoneyOutcome
 from caas_orders.gateway import Deferred, MailOutcome, OutgoingMail, Rejected, Sent
 from caas_orders.gateway.letters import Fact, amount, compose, compose_alert, local_time, rates_in_words
 from caas_orders.store import alerts, notifications, registrations
@@ -146,6 +147,7 @@ def _letter(notice: Notice, customer: Customer) -> Letter:
         "price": amount(purchase.price, language),
         "reason": purchase.reason,
         "charged": purchase.charged,
+        "is_refunded": purchase.money is MoneyOutcome.REFUNDED,
         "activated_at": local_time(purchase.activated_at) if purchase.activated_at else "",
         "ends_at": local_time(purchase.ends_at) if purchase.ends_at else "",
         "is_subscription": purchase.kind is PurchaseKind.SUBSCRIPTION,

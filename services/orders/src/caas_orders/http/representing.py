@@ -40,6 +40,7 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
         "activated_at": instant_json(purchase.activated_at),
         "ends_at": instant_json(purchase.ends_at),
         "updated_at": instant_json(purchase.updated_at),
+        "withdrawal_id": None if purchase.withdrawal_id is None else str(purchase.withdrawal_id),
     }
 
 
