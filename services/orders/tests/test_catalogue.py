@@ -33,6 +33,12 @@ FACTS = {
     "next_attempt_on": "04/11/2026",
     "link": "https://pay.example/confirmations#token",
     "expires_at": "05/11/2026 09:00",
+    "refunded": False,
+    "starts_at": "01/12/2026 00:00",
+    "period_months": 1,
+    "period_from": "01/12/2026 00:00",
+    "period_to": "01/01/2027 00:00",
+    "stopped": "payment_failed",
     "cancelled_at": "08/11/2026 05:00",
 }
 

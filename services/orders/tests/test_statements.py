@@ -13,6 +13,7 @@ from caas_orders.store import (
     partner_webhooks,
     published_plans,
     purchases,
+    recurrences,
     registrations,
     stock,
     vehicle_orders,
@@ -26,6 +27,7 @@ MODULES = (
     partner_webhooks,
     published_plans,
     purchases,
+    recurrences,
     registrations,
     stock,
     vehicle_orders,
@@ -79,8 +81,11 @@ CASES = [
     ("active_is_delivered_and_settled", ("active", True, "voided", True, True, False)),
     ("ended_without_service_is_free", ("failed", False, "captured", False, True, False)),
     ("ended_without_service_is_free", ("cancelled", False, None, False, True, False)),
+    ("waiting_is_paid_ahead", ("scheduled", True, "captured", False, False, False)),
+    ("waiting_is_paid_ahead", ("settling", True, "captured", False, False, False)),
+    ("active_is_delivered_and_settled", ("expired", False, "refunded", True, True, False)),
     ("activation_or_cancelled_payment", ("cancelling", True, None, False, True, True)),
-    ("purchases_check", ("active", False, "captured", True, True, False)),
+    ("occupies_while_it_runs", ("active", False, "captured", True, True, False)),
 ]
 
 

@@ -18,6 +18,7 @@ from caas_orders.domain.catalogue import current_catalogue
 from caas_orders.domain.notification import Letter, NoticeKind
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.registration import Customer, Language
+from caas_orders.domain.status import MoneyOutcome
 from caas_orders.gateway import Deferred, MailOutcome, OutgoingMail, Rejected, Sent
 from caas_orders.gateway.letters import Fact, amount, compose, compose_alert, local_time, rates_in_words
 from caas_orders.store import alerts, notifications, registrations
@@ -146,13 +147,21 @@ def _letter(notice: Notice, customer: Customer) -> Letter:
         "price": amount(purchase.price, language),
         "reason": purchase.reason,
         "charged": purchase.charged,
-        "activated_at": local_time(purchase.activated_at) if purchase.activated_at else "",
-        "ends_at": local_time(purchase.ends_at) if purchase.ends_at else "",
+        "refunded": purchase.money is MoneyOutcome.REFUNDED,
+        "starts_at": _local(purchase.starts_at, purchase),
+        "activated_at": _local(purchase.activated_at, purchase),
+        "ends_at": _local(purchase.ends_at, purchase),
+        "period_months": purchase.period_months or 0,
         "is_subscription": purchase.kind is PurchaseKind.SUBSCRIPTION,
         "plan": _plan(purchase, language),
     }
     told = {name: amount(fact, language) if isinstance(fact, Money) else fact for name, fact in notice.facts.items()}
     return compose(notice.kind, language, {**known, **told})
+
+
+def _local(instant: datetime | None, purchase: Purchase) -> str:
+    """In the customer's own calendar."""
+    return "" if instant is None else local_time(instant, purchase.time_zone)
 
 
 def _plan(purchase: Purchase, language: Language) -> str:

@@ -33,7 +33,7 @@ from caas_orders.store import purchases
 _ROUTE: Final = "POST /purchases"
 
 _OUTCOMES: Final[dict[int | str, dict[str, Any]]] = {
-    201: {"description": "active, when the caller waited"},
+    201: {"description": "active, or paid and scheduled, when the caller waited"},
     202: {"description": "accepted; look at Location"},
     402: {"description": "payment declined; nothing charged"},
     404: {"description": "no such vehicle or service"},
@@ -46,14 +46,20 @@ _CustomerOrOperator = Annotated[Principal, Depends(requires("customer", "operato
 
 
 class PurchaseRequest(BaseModel):
-    """What a customer buys or subscribes. Prices and rates are the catalogue's; `duration_days` only for a time."""
+    """What a customer buys or subscribes. Prices and rates are the catalogue's; `duration_days` only for a time.
+
+    `starts_on` is the local day of a planned purchase (PLN-1), `period_months` the period of what recurs (REC-1).
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     vehicle_id: Code
     service_code: Code
-    kind: Literal["temporary", "permanent", "subscription"]
+    kind: Literal["temporary", "permanent", "planned", "recurring", "subscription"]
     duration_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    starts_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = "Europe/Madrid"
+    period_months: Annotated[int, Field(ge=1, le=12)] | None = None
     payment_method: Token = Field(description="the gateway's token, never a card number (GW-6)")
     immediate_performance_consent: bool = Field(description="DES-8")
 
@@ -122,6 +128,9 @@ async def _accept(body: PurchaseRequest, principal: Principal, tx: Tx) -> Answer
         consent=body.immediate_performance_consent,
         requested_at=tx.now,
         awaited=True,
+        starts_on=body.starts_on,
+        time_zone=body.time_zone,
+        period_months=body.period_months,
     )
     (outcome,) = await place([wish], [tx.cause], tx=tx)
     if isinstance(outcome, Refusal):
@@ -130,13 +139,13 @@ async def _accept(body: PurchaseRequest, principal: Principal, tx: Tx) -> Answer
 
 
 async def _outcome(purchase_id: UUID, tx: Tx) -> Answer | None:
-    """201 with the active purchase; the problem that ended it, with the purchase beside it; None while unknown."""
+    """201 with the active or scheduled purchase; the problem that ended it, with the purchase; None while unknown."""
     purchase = (await purchases.read([purchase_id], tx=tx))[purchase_id]
-    if not purchase.ended:
+    if not purchase.answered:
         return None
     problem = problem_of_end(purchase)
     if problem is None:
-        status = 201 if purchase.status is PurchaseStatus.ACTIVE else 200
+        status = 201 if purchase.status in (PurchaseStatus.ACTIVE, PurchaseStatus.SCHEDULED) else 200
         return Answer(status, purchase_json(purchase), _location(purchase))
     body = {**problem_body(problem), "reason": purchase.reason, "purchase": purchase_json(purchase)}
     return Answer(problem.status, body, _location(purchase))
