@@ -17,6 +17,7 @@ from caas_orders.store import (
     registrations,
     stock,
     vehicle_orders,
+    withdrawals,
 )
 
 MODULES = (
@@ -31,6 +32,7 @@ MODULES = (
     registrations,
     stock,
     vehicle_orders,
+    withdrawals,
 )
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 from fastapi import FastAPI
@@ -68,7 +69,7 @@ def build(
     )
     runtime = Runtime(service, settings)
     told_by_suppliers = partner_webhooks_router(runtime, webhooks(settings), policy)
-    return create_app(runtime, [*routers(runtime, policy), told_by_suppliers])
+    return create_app(runtime, [*routers(runtime, policy, ZoneInfo(settings.billing_time_zone)), told_by_suppliers])
 
 
 def orders_service(

@@ -139,6 +139,54 @@ class AlreadyEnded(Problem):
     title = "The purchase has ended"
 
 
+class WithdrawalPeriodOver(Problem):
+    """The 14 days of the right of withdrawal are over (DES-1)."""
+
+    status = 409
+    code = "withdrawal_period_over"
+    title = "The period for withdrawing is over"
+
+
+class ServiceEnded(Problem):
+    """A service of 14 days or less can be withdrawn from until it ends (DES-2)."""
+
+    status = 409
+    code = "service_ended"
+    title = "The service has ended"
+
+
+class CancelInstead(Problem):
+    """Recurring purchases and subscriptions are cancelled for the future (DES-3)."""
+
+    status = 409
+    code = "cancel_instead"
+    title = "Cancel it: nothing more is charged then"
+
+
+class NothingToWithdraw(Problem):
+    """The purchase ended without the service and without a charge."""
+
+    status = 409
+    code = "nothing_to_withdraw"
+    title = "There is nothing to withdraw from"
+
+
+class AlreadyWithdrawn(Problem):
+    """The purchase was withdrawn from (DES-6)."""
+
+    status = 409
+    code = "already_withdrawn"
+    title = "The purchase was withdrawn from"
+
+
+class WithdrawalNotFound(Problem):
+    """No such declaration of this purchase."""
+
+    status = 404
+    code = "withdrawal_not_found"
+    title = "There is no such withdrawal"
+
+
 class PaymentDeclined(Problem):
     """The payment was declined or refused: nothing activated, nothing charged (SVC-7)."""
 

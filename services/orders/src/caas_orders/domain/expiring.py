@@ -1,4 +1,4 @@
-"""The end of services that were bought for a time (SVC-9), and what ota says about taking them out again (OTA-4)."""
+"""The end of services that were bought for a time (SVC-9), and cars that are out of reach then (OTA-4)."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -18,13 +18,6 @@ def end_reached(purchase: Purchase, now: datetime) -> Change:
     ended = replace(purchase, status=step_to(purchase, PurchaseStatus.EXPIRED), updated_at=now)
     event = PurchaseExpired(**subject_of(ended, now), ended_at=purchase.ends_at)
     return Change(ended, (event,), NoticeKind.EXPIRED).then(taken_out(ended, EXPIRED, now))
-
-
-def deactivated(purchase: Purchase, at: datetime, now: datetime) -> Change:
-    """OTA-4: the car has taken the service out."""
-    if purchase.deactivated_at is not None:
-        return Change(purchase)
-    return Change(replace(purchase, deactivated_at=at, updated_at=now))
 
 
 def deactivation_delayed(purchase: Purchase, at: datetime, now: datetime) -> Change:

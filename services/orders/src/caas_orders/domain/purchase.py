@@ -93,6 +93,7 @@ class Purchase:
     deactivation_delayed_at: datetime | None = None  # the car is out of reach; ota follows it (SVC-9)
     paid_ahead_at: datetime | None = None  # its money was taken before its activation (PLN-1, RSK-2)
     settled_minor: int = 0  # what has reached the bank, while delivery waits for it (RSK-2)
+    withdrawal_id: UUID | None = None  # since the customer has withdrawn, in both steps (DES-7)
     version: int = 1
 
     @property

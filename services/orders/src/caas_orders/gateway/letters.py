@@ -78,6 +78,11 @@ def local_time(instant: datetime, time_zone: str = "Europe/Madrid") -> str:
     return instant.astimezone(ZoneInfo(time_zone)).strftime("%d/%m/%Y %H:%M")
 
 
+def local_second(instant: datetime) -> str:
+    """An instant on a receipt, with its seconds and its difference to UTC: `22/11/2026 02:35:07 (CET, UTC+01:00)`."""
+    return instant.astimezone(_MADRID).strftime("%d/%m/%Y %H:%M:%S (%Z, UTC%:z)")
+
+
 def local_date(instant: datetime) -> str:
     """The day of an instant as people in Madrid write it: `22/11/2026`."""
     return local_day(instant.astimezone(_MADRID).date())

@@ -22,6 +22,7 @@ from caas_contracts.payments import (
     PaymentSettlementFailed,
     PaymentVoided,
 )
+from caas_contracts.purchase_life import RefundDelayed
 from caas_contracts.subscriptions import (
     CollectionSettled,
     SubscriptionCancelledForNonpayment,
@@ -40,6 +41,7 @@ from caas_orders.handlers import (
     renewing,
     subscriptions,
     telling,
+    withdrawing,
 )
 
 
@@ -60,7 +62,8 @@ def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
         PaymentRefunded: paying_ahead.end_refunded,
         ServiceActivated: purchasing.note_activated,
         ActivationFailed: purchasing.note_failed,
-        ServiceDeactivated: expiring.note_deactivated,
+        RefundDelayed: withdrawing.note_delayed,
+        ServiceDeactivated: withdrawing.note_deactivated,
         DeactivationDelayed: expiring.note_delayed,
         InvoiceIssued: partial(listing.list_invoices, policy=policy),
         CreditNoteIssued: listing.list_credit_notes,

@@ -13,10 +13,11 @@ from caas_chassis.transaction import Tx
 from caas_contracts.message import Message
 from caas_orders.domain.purchase import Change, Purchase
 from caas_orders.domain.status import PurchaseStatus
+from caas_orders.domain.withdrawing import progressed, withdrawal_followed
 from caas_orders.handlers.deadlines import set_deadline
 from caas_orders.handlers.renewing import begin_recurrences
 from caas_orders.handlers.telling import Notice, tell
-from caas_orders.store import purchases
+from caas_orders.store import purchases, withdrawals
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ async def amend_each[F](
     changes: list[Caused] = []
     for purchase_id, fact, cause in facts:
         if purchase_id in present:
-            change = verb(present[purchase_id], fact)
+            before = present[purchase_id]
+            change = withdrawal_followed(before, verb(before, fact), tx.now)
             present[purchase_id] = change.purchase
             changes.append(Caused(change, cause))
     await write(locked, changes, tx=tx)
@@ -61,8 +63,7 @@ async def write(locked: Mapping[UUID, Purchase], changes: Sequence[Caused], *, t
     last = {caused.change.purchase.purchase_id: caused for caused in changes}
     changed = [(caused.change.purchase, caused.cause) for caused in last.values()]
     changed = [(purchase, cause) for purchase, cause in changed if purchase is not locked[purchase.purchase_id]]
-    if changed:
-        await purchases.save([purchase for purchase, _ in changed], tx=tx)
+    await _save([purchase for purchase, _ in changed], tx=tx)
     for purchase, cause in changed:
         set_deadline(locked[purchase.purchase_id], purchase, cause, tx=tx)
     await announce(changes, tx=tx)
@@ -74,6 +75,17 @@ async def write(locked: Mapping[UUID, Purchase], changes: Sequence[Caused], *, t
 def _begins_to_recur(locked: Mapping[UUID, Purchase], purchase: Purchase) -> bool:
     is_active = purchase.status is PurchaseStatus.ACTIVE and purchase.period_months is not None
     return is_active and locked[purchase.purchase_id].status is not PurchaseStatus.ACTIVE
+
+
+async def _save(changed: Sequence[Purchase], *, tx: Tx) -> None:
+    """With what the purchases mean for their withdrawals."""
+    if not changed:
+        return
+    await purchases.save(changed, tx=tx)
+    withdrawn = {purchase.purchase_id: purchase for purchase in changed if purchase.withdrawal_id is not None}
+    if withdrawn:
+        known = await withdrawals.of_purchases(list(withdrawn), tx=tx)
+        await withdrawals.save([progressed(one, withdrawn[key], tx.now) for key, one in known.items()], tx=tx)
 
 
 async def announce(changes: Sequence[Caused], *, tx: Tx) -> None:

@@ -17,6 +17,7 @@ from caas_orders.domain.catalogue import current_catalogue
 from caas_orders.domain.paying_ahead import date_reached, payment_confirmed, payment_refunded, payment_settled
 from caas_orders.domain.purchase import Change, Purchase
 from caas_orders.handlers.amending import amend, amend_each
+from caas_orders.handlers.withdrawing import finish_refunded
 from caas_orders.store import purchases
 
 
@@ -49,7 +50,7 @@ async def deliver_settled(received: Sequence[Received[PaymentSettled]], *, tx: T
 
 
 async def end_refunded(received: Sequence[Received[PaymentRefunded]], *, tx: Tx) -> None:
-    """PLN-1, SVC-5: what was taken ahead is back with the customer: the purchase has failed or is cancelled."""
+    """PLN-1, SVC-5: what was taken ahead is back: the purchase has failed or is cancelled. DES-4: or withdrawn from."""
 
     def refund(purchase: Purchase, event: PaymentRefunded) -> Change:
         if event.payment_id != purchase.payment_id:
@@ -58,6 +59,7 @@ async def end_refunded(received: Sequence[Received[PaymentRefunded]], *, tx: Tx)
 
     of_services = [one for one in received if one.message.purpose is PaymentPurpose.SERVICE]
     await amend(of_services, _subject, refund, tx=tx)
+    await finish_refunded(of_services, tx=tx)
 
 
 async def activate_due(due: Sequence[DueTimer], *, tx: Tx) -> None:

@@ -33,6 +33,7 @@ from caas_orders.domain.subscribing import (
     subscription_applied,
     subscription_not_applied,
 )
+from caas_orders.domain.withdrawing import withdrawal_followed
 from caas_orders.gateway import Current, MaintenanceAnswer, MaintenanceQuestion
 from caas_orders.handlers.amending import Caused, amend, amend_each, write
 from caas_orders.handlers.renewing import end_recurrences
@@ -143,6 +144,7 @@ async def cancel(purchase_id: UUID, customer_id: str, *, tx: Tx) -> Purchase | R
     change = cancel_subscription(purchase, tx.now) if is_subscription else purchase.cancel(tx.now)
     if isinstance(change, Refusal):
         return change
+    change = withdrawal_followed(purchase, change, tx.now)
     await write(locked, [Caused(change, tx.cause)], tx=tx)
     return change.purchase
 

@@ -147,7 +147,7 @@ def _letter(notice: Notice, customer: Customer) -> Letter:
         "price": amount(purchase.price, language),
         "reason": purchase.reason,
         "charged": purchase.charged,
-        "refunded": purchase.money is MoneyOutcome.REFUNDED,
+        "is_refunded": purchase.money is MoneyOutcome.REFUNDED,
         "starts_at": _local(purchase.starts_at, purchase),
         "activated_at": _local(purchase.activated_at, purchase),
         "ends_at": _local(purchase.ends_at, purchase),

@@ -1,5 +1,8 @@
 """The HTTP interface of orders: purchases, vehicle orders, stock, catalogues, registrations, purchase file."""
 
+from typing import Final
+from zoneinfo import ZoneInfo
+
 from fastapi import APIRouter
 
 from caas_chassis.runtime import Runtime
@@ -11,12 +14,17 @@ from caas_orders.http.ordering import vehicle_orders_router
 from caas_orders.http.purchasing import purchases_router
 from caas_orders.http.registering import registrations_router
 from caas_orders.http.stocking import stock_router
+from caas_orders.http.withdrawing import withdrawals_router
+
+MADRID: Final = ZoneInfo("Europe/Madrid")
+"""The zone of the billing calendar unless the settings name another one."""
 
 
-def routers(runtime: Runtime, policy: SalesPolicy | None = None) -> list[APIRouter]:
-    """All routes of this service."""
+def routers(runtime: Runtime, policy: SalesPolicy | None = None, zone: ZoneInfo = MADRID) -> list[APIRouter]:
+    """All routes of this service. Days are counted in `zone` (DES-1)."""
     return [
         purchases_router(runtime),
+        withdrawals_router(runtime, zone),
         catalogue_router(runtime),
         registrations_router(runtime),
         expediente_router(runtime),

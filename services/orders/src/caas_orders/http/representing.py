@@ -46,6 +46,7 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
         "deactivation": _deactivation(purchase),
         "deactivated_at": instant_json(purchase.deactivated_at),
         "updated_at": instant_json(purchase.updated_at),
+        "withdrawal_id": None if purchase.withdrawal_id is None else str(purchase.withdrawal_id),
     }
 
 

@@ -11,6 +11,10 @@ ALTER TABLE purchases
     ADD COLUMN paid_ahead_at timestamptz,
     ADD COLUMN settled_minor bigint NOT NULL DEFAULT 0 CHECK (settled_minor >= 0),
     ADD CONSTRAINT waiting_is_paid_ahead CHECK (status NOT IN ('settling', 'scheduled') OR paid_ahead_at IS NOT NULL),
+    -- Set by the confirmation of a withdrawal: nothing but its end happens to the purchase from then on (DES-4).
+    ADD COLUMN withdrawal_id uuid,
+    ADD CONSTRAINT withdrawn_by_a_withdrawal CHECK
+        (status NOT IN ('withdrawing', 'withdrawn') OR withdrawal_id IS NOT NULL),
     DROP CONSTRAINT purchases_kind_check,
     ADD CONSTRAINT purchases_kind_check CHECK (kind IN ('temporary', 'permanent', 'planned', 'recurring', 'subscription')),
     DROP CONSTRAINT duration_of_temporary,
@@ -86,7 +90,7 @@ COMMENT ON TABLE renewal IS 'Each payment of a further period that was asked for
 
 CREATE TABLE withdrawal (
     withdrawal_id uuid PRIMARY KEY,
-    purchase_id uuid NOT NULL REFERENCES purchases,
+    purchase_id uuid NOT NULL UNIQUE REFERENCES purchases,
     declared_at timestamptz NOT NULL,
     -- What the declaration promised, VAT included.
     refund_due_minor bigint NOT NULL CHECK (refund_due_minor >= 0),
@@ -95,12 +99,15 @@ CREATE TABLE withdrawal (
     refund_id uuid UNIQUE,
     refund_delayed_at timestamptz,
     refunded_at timestamptz,
-    deactivated_at timestamptz,
-    completed_at timestamptz
+    completed_at timestamptz,
+    CONSTRAINT nothing_happens_before_the_confirmation CHECK (confirmed_at IS NOT NULL
+        OR num_nonnulls(refund_id, refund_delayed_at, refunded_at, completed_at) = 0),
+    -- DES-4: what was asked back is back before it is done.
+    CONSTRAINT done_means_paid_back CHECK (completed_at IS NULL OR refund_id IS NULL OR refunded_at IS NOT NULL)
 );
-CREATE UNIQUE INDEX one_withdrawal_per_purchase ON withdrawal (purchase_id) WHERE confirmed_at IS NOT NULL;
 COMMENT ON TABLE withdrawal IS
-    'Withdrawals of Directive (EU) 2023/2673, in their two steps (DES-7), and how far the money and the car have come.';
+    'Withdrawals of Directive (EU) 2023/2673, in their two steps (DES-7): one per purchase, with one refund (DES-6).';
+ALTER TABLE purchases ADD CONSTRAINT purchases_withdrawal_fkey FOREIGN KEY (withdrawal_id) REFERENCES withdrawal;
 
 CREATE TABLE stolen_vehicle (
     report_id uuid PRIMARY KEY,

@@ -39,7 +39,8 @@ SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, 
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
     activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
-    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor, version
+    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor,
+    withdrawal_id, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[]) ORDER BY purchase_id FOR UPDATE
 """
 
@@ -48,7 +49,8 @@ SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, 
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
     activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
-    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor, version
+    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor,
+    withdrawal_id, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[])
 """
 
@@ -59,13 +61,15 @@ UPDATE purchases AS p SET status = n.status, occupies = n.occupies, updated_at =
     activated_at = n.activated_at, activation_failure = n.activation_failure,
     deactivation_id = n.deactivation_id, ends_at = n.ends_at, plan_version = n.plan_version,
     deactivated_at = n.deactivated_at, deactivation_delayed_at = n.deactivation_delayed_at,
-    paid_ahead_at = n.paid_ahead_at, settled_minor = n.settled_minor, version = p.version + 1
+    withdrawal_id = n.withdrawal_id, paid_ahead_at = n.paid_ahead_at, settled_minor = n.settled_minor,
+    version = p.version + 1
 FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::boolean[], $5::timestamptz[], $6::text[], $7::text[],
     $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::uuid[],
-    $14::timestamptz[], $15::integer[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::bigint[])
+    $14::timestamptz[], $15::integer[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::bigint[],
+    $20::uuid[])
     AS n(purchase_id, version, status, occupies, updated_at, reason, money, activation_not_after,
     payment_cancelled_at, cancelled_at, activated_at, activation_failure, deactivation_id, ends_at, plan_version,
-    deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor)
+    deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor, withdrawal_id)
 WHERE p.purchase_id = n.purchase_id AND p.version = n.version
 """
 
@@ -74,7 +78,8 @@ SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, 
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
     activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
-    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor, version
+    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor,
+    withdrawal_id, version
 FROM purchases
 WHERE customer_id = $1 AND ($2::uuid IS NULL OR purchase_id < $2) AND ($4::text IS NULL OR kind = $4)
 ORDER BY purchase_id DESC LIMIT $3
@@ -185,6 +190,7 @@ def _saved(purchase: Purchase) -> tuple[object, ...]:
         purchase.deactivation_delayed_at,
         purchase.paid_ahead_at,
         purchase.settled_minor,
+        purchase.withdrawal_id,
     )
 
 
@@ -225,5 +231,6 @@ def _purchase(row: Record) -> Purchase:
         deactivation_delayed_at=row["deactivation_delayed_at"],
         paid_ahead_at=row["paid_ahead_at"],
         settled_minor=row["settled_minor"],
+        withdrawal_id=row["withdrawal_id"],
         version=row["version"],
     )
