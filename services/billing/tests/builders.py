@@ -16,8 +16,9 @@ from caas_billing.gateway.postman import MailServer
 from caas_billing.gateway.typesetting import Issuer, Typesetter
 from caas_chassis.migrate import apply_migrations
 from caas_contracts.money import Money
-from caas_contracts.orders import PurchaseKind, PurchasePlaced
-from caas_contracts.payments import PaymentCaptured, PaymentPurpose, PaymentRefunded
+from caas_contracts.orders import PurchaseActivated, PurchaseKind, PurchasePlaced
+from caas_contracts.payments import PaymentCaptured, PaymentConfirmed, PaymentPurpose, PaymentRefunded
+from caas_contracts.purchase_life import PurchaseRenewed
 
 AN_INSTANT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -82,6 +83,67 @@ def a_refund(purchase: PurchasePlaced, refunded_minor: int, **changes: Any) -> P
         "reason": "withdrawal",
     }
     return PaymentRefunded(**values | changes)
+
+
+def a_planned_purchase(**changes: Any) -> PurchasePlaced:
+    """The same, for a date three weeks ahead (PLN-1)."""
+    values: dict[str, Any] = {"kind": PurchaseKind.PLANNED, "starts_at": AN_INSTANT + timedelta(days=21)}
+    return a_purchase(**values | changes)
+
+
+def a_recurring_purchase(**changes: Any) -> PurchasePlaced:
+    """The same, by the month (REC-1)."""
+    values: dict[str, Any] = {"kind": PurchaseKind.RECURRING, "duration_days": None, "period_months": 1}
+    return a_purchase(**values | changes)
+
+
+def a_confirmation(purchase: PurchasePlaced, **changes: Any) -> PaymentConfirmed:
+    """The whole price was taken ahead of its activation."""
+    values: dict[str, Any] = {
+        "payment_id": purchase.payment_id,
+        "purpose": PaymentPurpose.SERVICE,
+        "customer_id": purchase.customer_id,
+        "subject_id": purchase.purchase_id,
+        "amount": purchase.price,
+        "occurred_at": purchase.occurred_at + timedelta(seconds=2),
+        "gateway_transaction_id": "txn_1",
+        "activation_id": purchase.activation_id,
+    }
+    return PaymentConfirmed(**values | changes)
+
+
+def an_activation(purchase: PurchasePlaced, activated_at: datetime, **changes: Any) -> PurchaseActivated:
+    """Orders says that the service runs, and until when."""
+    ends_at = activated_at + timedelta(days=purchase.duration_days) if purchase.duration_days else None
+    values: dict[str, Any] = {
+        "purchase_id": purchase.purchase_id,
+        "customer_id": purchase.customer_id,
+        "vehicle_id": purchase.vehicle_id,
+        "service_code": purchase.service_code,
+        "price": purchase.price,
+        "occurred_at": activated_at + timedelta(seconds=1),
+        "charged": True,
+        "ends_at": ends_at,
+    }
+    return PurchaseActivated(**values | changes)
+
+
+def a_renewal(purchase: PurchasePlaced, period_from: datetime, period_to: datetime, **changes: Any) -> PurchaseRenewed:
+    """Its second period is paid."""
+    values: dict[str, Any] = {
+        "purchase_id": purchase.purchase_id,
+        "customer_id": purchase.customer_id,
+        "vehicle_id": purchase.vehicle_id,
+        "service_code": purchase.service_code,
+        "price": purchase.price,
+        "occurred_at": period_from,
+        "period_number": 2,
+        "payment_id": uuid4(),
+        "activation_id": purchase.activation_id,
+        "period_from": period_from,
+        "period_to": period_to,
+    }
+    return PurchaseRenewed(**values | changes)
 
 
 def a_sale(**changes: Any) -> Sale:

@@ -10,6 +10,7 @@ from pypdf import PdfReader
 from pypdf.generic import DictionaryObject, StreamObject
 
 from caas_billing.domain.document import Document
+from caas_billing.domain.sale import SoldPeriod
 from caas_billing.gateway.typesetting import TypesetDocument
 from caas_billing.gateway.wording import formatted_amount
 from caas_contracts.orders import PurchaseKind
@@ -60,6 +61,18 @@ def is_pdf_a_2b(pdf: bytes) -> bool:
 def words_in(pdf: bytes) -> str:
     pages = PdfReader(io.BytesIO(pdf)).pages
     return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in pages))
+
+
+def test_a_period_is_named_on_its_invoice_and_on_its_credit_note() -> None:
+    ends_at = datetime(2026, 12, 22, 10, tzinfo=UTC)
+    for language, expected in {
+        "es": "Periodo 3: del 22 de noviembre de 2026 al 22 de diciembre de 2026",
+        "en": "Period 3: from 22 November 2026 to 22 December 2026",
+    }.items():
+        service = a_service(kind=PurchaseKind.RECURRING, duration_days=None, period=SoldPeriod(3, ends_at))
+        sale = a_sale(service=service, customer=a_customer(language=language))
+        assert expected in words_of(an_invoice_document(sale))
+        assert expected in words_of(a_credit_note_document(sale))
 
 
 def test_a_spanish_invoice_says_what_the_law_and_the_customer_want() -> None:

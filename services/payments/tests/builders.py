@@ -23,6 +23,7 @@ from caas_contracts.payments import (
     SoldPurpose,
     VoidGround,
 )
+from caas_contracts.purchase_life import ChargePlannedService, ChargeRenewal
 from caas_payments.domain import authorization
 from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.gateway_result import Transaction, TransactionStatus
@@ -30,6 +31,9 @@ from caas_payments.domain.payment import Change, Intent, Payment
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PRICE = Money(amount_minor=1999, currency="EUR")
+
+type Activated = AuthorizePayment | ChargePlannedService
+"""What names the activation that has to earn its money."""
 
 
 def an_authorization(
@@ -78,7 +82,43 @@ def a_charge(
     )
 
 
-def a_cancellation(of: AuthorizePayment) -> CancelPayment:
+def a_planned_charge(
+    *, amount: Money = PRICE, customer_id: str = "customer-1", payment_method: str = "tok_approved"
+) -> ChargePlannedService:
+    payment_id = new_id()
+    return ChargePlannedService(
+        payment_id=payment_id,
+        idempotency_key=f"purchase-{payment_id}",
+        purpose=PaymentPurpose.SERVICE,
+        customer_id=customer_id,
+        subject_id=new_id(),
+        activation_id=new_id(),
+        vehicle_id="vehicle-1",
+        service_code="heated-seats",
+        amount=amount,
+        payment_method=payment_method,
+        requested_at=NOW,
+    )
+
+
+def a_renewal(of: Activated, period_number: int = 2, *, payment_method: str = "tok_approved") -> ChargeRenewal:
+    return ChargeRenewal(
+        payment_id=new_id(),
+        idempotency_key=f"purchase-{of.payment_id}:period:{period_number}",
+        purpose=PaymentPurpose.SERVICE,
+        customer_id=of.customer_id,
+        subject_id=of.subject_id,
+        vehicle_id=of.vehicle_id,
+        service_code=of.service_code,
+        amount=of.amount,
+        payment_method=payment_method,
+        requested_at=NOW,
+        renewed_activation_id=of.activation_id,
+        period_number=period_number,
+    )
+
+
+def a_cancellation(of: Activated) -> CancelPayment:
     return CancelPayment(
         payment_id=of.payment_id,
         activation_id=of.activation_id,
@@ -88,7 +128,7 @@ def a_cancellation(of: AuthorizePayment) -> CancelPayment:
 
 
 def a_success(
-    of: AuthorizePayment,
+    of: Activated,
     *,
     applied_at: datetime | None = None,
     not_after: datetime | None = None,
@@ -114,7 +154,7 @@ def a_success(
 
 
 def a_failure(
-    of: AuthorizePayment,
+    of: Activated,
     *,
     ground: VoidGround = VoidGround.VERIFIED_REJECTION,
     activation_id: UUID | None = None,
@@ -156,7 +196,7 @@ def a_refund(of: Beginning, amount_minor: int) -> RefundPayment:
     )
 
 
-def a_capture_by_hand(of: AuthorizePayment, amount_minor: int | None = None) -> CapturePayment:
+def a_capture_by_hand(of: Activated, amount_minor: int | None = None) -> CapturePayment:
     part = None if amount_minor is None else Money(amount_minor=amount_minor, currency=of.amount.currency)
     return CapturePayment(payment_id=of.payment_id, amount=part, reason="by_hand", requested_at=NOW)
 

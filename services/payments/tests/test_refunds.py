@@ -4,11 +4,14 @@ from caas_chassis.testing.harness import Harness
 from caas_contracts import Money
 from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.payments import AuthorizePayment, PaymentRefunded
-from caas_payments.domain.gateway_result import Refused
-from services.payments.tests.builders import a_refund, a_settlement, a_success, an_authorization
+from caas_contracts.purchase_life import RefundDelayed
+from caas_payments.domain.attempt import RetryPolicy
+from caas_payments.domain.gateway_result import Refused, Unavailable
+from caas_payments.store.refunds import read_delayed
+from services.payments.tests.builders import a_chargeback, a_refund, a_settlement, a_success, an_authorization
 from services.payments.tests.in_process_gateway import TIMEOUT, InProcessGateway
 from services.payments.tests.reading import journey_of, payment_of, rows_of, status_of
-from services.payments.tests.working import settle
+from services.payments.tests.working import run_rounds, settle
 
 
 async def a_captured_payment(payments: Harness) -> AuthorizePayment:
@@ -87,19 +90,71 @@ async def test_another_currency_is_not_refunded(payments: Harness, gateway: InPr
     assert gateway.calls["refund"] == 0
 
 
-async def test_a_refund_that_the_gateway_refuses_releases_its_reservation(
+async def test_a_refund_that_the_gateway_refuses_is_asked_for_again_until_it_is_made_and_told_once(
+    payments: Harness, gateway: InProcessGateway
+) -> None:  # DES-4
+    command = await a_captured_payment(payments)
+    gateway.script("refund", *[Refused("account_blocked")] * 3)
+    await payments.receive(a_refund(command, 1999), a_refund(command, 1))
+    await run_rounds(payments, 1)
+    payment = await payment_of(payments, command.payment_id)
+    assert (payment.status, payment.refunded_minor, payment.refunding_minor) == ("CAPTURING", 0, 1999)
+    [row] = await rows_of(payments, "refunds", command.payment_id)
+    assert (row["state"], row["refusals"], row["delay_reason"]) == ("requested", 2, "account_blocked")
+    async with payments.transaction() as tx:
+        assert [one.id for one in await read_delayed(tx, 10)] == [row["id"]]
+    await settle(payments)
+    [delayed] = await payments.published(RefundDelayed)
+    [refunded] = await payments.published(PaymentRefunded)
+    assert (delayed.refund_id, delayed.outstanding, delayed.reason) == (row["id"], command.amount, "gateway_refused")
+    assert (refunded.refund_id, refunded.refunded) == (row["id"], command.amount)
+    alerts = [one.detail for one in await payments.published(AlertRaised) if "account_blocked" in one.detail]
+    assert len(alerts) == 1
+    keys = [row["idempotency_key"] for row in await rows_of(payments, "attempts", command.payment_id)]
+    assert len(set(keys)) == 1 + 1 + 4, "each refused refund is asked for under a key of its own"
+    async with payments.transaction() as tx:
+        assert await read_delayed(tx, 10) == []
+
+
+async def test_a_refund_without_an_answer_is_told_once_and_made_once(
+    payments: Harness, gateway: InProcessGateway
+) -> None:  # DES-4
+    command = await a_captured_payment(payments)
+    gateway.script("refund", *[Unavailable("ConnectError")] * 7, Refused("account_blocked"))
+    refund = a_refund(command, 700)
+    await payments.receive(refund)
+    await settle(payments)
+    [delayed] = await payments.published(RefundDelayed)
+    assert (delayed.refund_id, delayed.reason) == (refund.refund_id, "gateway_silent")
+    assert len(await payments.published(PaymentRefunded)) == 1
+    assert gateway.books[str(command.payment_id)].refunded_minor == 700
+
+
+async def test_the_next_refund_waits_for_the_one_that_is_refused(payments: Harness, gateway: InProcessGateway) -> None:
+    command = await a_captured_payment(payments)
+    gateway.script("refund", *[Refused("account_blocked")] * 2)
+    await payments.receive(a_refund(command, 700), a_refund(command, 300))
+    await settle(payments)
+    assert [one.refunded.amount_minor for one in await payments.published(PaymentRefunded)] == [700, 300]
+    assert len(await payments.published(RefundDelayed)) == 1
+
+
+async def test_a_refused_refund_ends_when_a_chargeback_takes_its_money(
     payments: Harness, gateway: InProcessGateway
 ) -> None:
     command = await a_captured_payment(payments)
-    gateway.script("refund", Refused("refund_window_closed"))
+    gateway.script("refund", Refused("account_blocked"), Refused("charge_disputed"))
     await payments.receive(a_refund(command, 1999))
+    await payments.run_effects()
+    await payments.receive(a_chargeback(command, 1999))
     await settle(payments)
-    payment = await payment_of(payments, command.payment_id)
-    assert (payment.status, payment.refunded_minor, payment.refunding_minor) == ("CAPTURING", 0, 0)
-    [alert] = await payments.published(AlertRaised)
-    assert (alert.kind, "refund_window_closed" in alert.detail) == (AlertKind.RETRIES_EXHAUSTED, True)
     [row] = await rows_of(payments, "refunds", command.payment_id)
-    assert row["state"] == "refused"
-    await payments.receive(a_refund(command, 1999))
-    await settle(payments)
-    assert await status_of(payments, command.payment_id) == "REFUNDED"
+    assert (row["state"], gateway.calls["refund"]) == ("refused", 2)
+    assert await payments.published(PaymentRefunded) == []
+    assert (await payment_of(payments, command.payment_id)).refunding_minor == 0
+
+
+def test_the_pauses_grow_from_seconds_to_an_hour() -> None:
+    retries = RetryPolicy()
+    pauses = [retries.before_refund(refusals).total_seconds() for refusals in range(1, 14)]
+    assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600]

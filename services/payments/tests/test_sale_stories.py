@@ -18,6 +18,7 @@ from caas_contracts.payments import (
     PaymentFailed,
     PaymentRefunded,
 )
+from caas_contracts.purchase_life import ChargePlannedService
 from caas_payments.domain.gateway_result import GatewayResult, NotFound, TransactionStatus, Unavailable
 from caas_payments.domain.standing import Standing, standing_of
 from caas_payments.domain.status import NEVER_HELD, TRANSITIONS, PaymentStatus
@@ -40,7 +41,7 @@ STEPS = [
 TOKENS = ("tok_approved", "tok_approved", "tok_pending", "tok_declined")
 
 
-def a_webhook(command: ChargePayment) -> GatewayWebhookReceived:
+def a_webhook(command: ChargePayment | ChargePlannedService) -> GatewayWebhookReceived:
     return GatewayWebhookReceived(
         webhook_id=f"msg_{command.payment_id.hex}",
         event_type="transaction.captured",

@@ -12,7 +12,14 @@ import caas_payments.store
 from caas_chassis.ids import new_id
 from caas_chassis.testing.harness import Harness
 from caas_chassis.transaction import Tx
-from services.payments.tests.builders import a_charge, a_failure, a_success, an_authorization
+from services.payments.tests.builders import (
+    a_charge,
+    a_failure,
+    a_planned_charge,
+    a_renewal,
+    a_success,
+    an_authorization,
+)
 
 OPEN_ATTEMPT = """
 INSERT INTO attempts (payment_id, number, operation, amount_minor, state, proof_id, proof_kind, opened_at)
@@ -144,3 +151,62 @@ async def test_the_database_refuses_to_refund_more_than_was_captured(payments: H
     command = an_authorization()
     await payments.receive(command)
     await refused(payments, "UPDATE payments SET refunding_minor = 1 WHERE id = $1", command.payment_id)
+
+
+REFUND = """
+INSERT INTO refunds (id, payment_id, amount_minor, reason, state, requested_at, taken_ahead, proof_id, proof_kind)
+VALUES ($1, $2, 1, 'by_hand', 'requested', now(), $3, $4, $5)
+"""
+
+
+async def test_the_database_refuses_to_give_back_what_was_taken_ahead_without_its_own_verdict(
+    payments: Harness,
+) -> None:
+    undecided, failed = a_planned_charge(), a_planned_charge()
+    await payments.receive(undecided, failed)
+    await payments.run_effects()
+    await payments.receive(a_failure(failed))
+    async with payments.transaction() as tx:
+        ground = await proof_id_of(tx, failed.payment_id)
+    for ahead, proof, kind in [(False, None, None), (True, None, None), (True, ground, "rejection")]:
+        await refused(payments, REFUND, new_id(), undecided.payment_id, ahead, proof, kind)
+    # On a ground all of it goes back once: a second refund has no row to be in.
+    await refused(payments, REFUND, new_id(), failed.payment_id, True, ground, "rejection")
+    await refused(payments, REFUND, new_id(), failed.payment_id, True, ground, "success")
+    await refused(payments, "UPDATE payments SET taken_ahead = false WHERE id = $1", undecided.payment_id)
+
+
+async def test_the_database_refuses_to_hold_or_capture_what_is_taken_ahead(payments: Harness) -> None:
+    command = a_planned_charge()
+    await payments.receive(command)
+    await payments.run_effects()
+    await payments.receive(a_success(command))
+    async with payments.transaction() as tx:
+        success = await proof_id_of(tx, command.payment_id)
+    await refused(payments, OPEN_ATTEMPT, command.payment_id, "authorize", None, None)
+    await refused(payments, OPEN_ATTEMPT, command.payment_id, "capture", success, "success")
+    await refused(payments, OPEN_ATTEMPT, command.payment_id, "void", None, None)
+
+
+async def test_the_database_refuses_a_renewal_of_what_did_not_succeed(payments: Harness) -> None:  # REC-1
+    first, failed = an_authorization(), an_authorization()
+    await payments.receive(first, failed)
+    await payments.run_effects()
+    await payments.receive(a_success(first), a_failure(failed))
+    renewal = a_renewal(first)
+    await payments.receive(renewal)
+    change = "UPDATE payments SET renewed_activation_id = $2, renewed_kind = $3 WHERE id = $1"
+    for activation_id, kind in [(failed.activation_id, "success"), (failed.activation_id, "rejection"),
+                                (first.activation_id, None), (new_id(), "success"), (None, None)]:  # fmt: skip
+        await refused(payments, change, renewal.payment_id, activation_id, kind)
+    await refused(payments, change, first.payment_id, first.activation_id, "success")
+
+
+async def test_what_a_decision_was_taken_from_is_never_changed(payments: Harness) -> None:  # RSK-2
+    await payments.receive(an_authorization())
+    with pytest.raises(asyncpg.PostgresError):
+        async with payments.transaction() as tx:
+            await tx.execute("UPDATE risk_inputs SET at_risk_minor = 0")
+    async with payments.owner() as connection:
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await connection.execute("DELETE FROM risk_inputs")

@@ -77,6 +77,12 @@ def a_sale(payment_id: UUID | None = None, *, amount_minor: int = PRICE_MINOR) -
     return PaymentConfirmed(**sold, gateway_transaction_id=transaction_of(payment))
 
 
+def a_prepayment(payment_id: UUID) -> PaymentConfirmed:
+    """The price was taken ahead of its activation (PLN-1)."""
+    paid = _payment(payment_id, euros(PRICE_MINOR), AN_INSTANT)
+    return PaymentConfirmed(**paid, gateway_transaction_id=transaction_of(payment_id), activation_id=uuid4())
+
+
 def an_orphan_sale(payment_id: UUID) -> OrphanSaleFound:
     taken = euros(PRICE_MINOR)
     sold = _payment(payment_id, taken, AN_INSTANT) | {"purpose": PaymentPurpose.RESERVATION}

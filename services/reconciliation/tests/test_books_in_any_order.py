@@ -24,6 +24,7 @@ from services.reconciliation.tests.builders import (
     a_line,
     a_monthly_invoice,
     a_monthly_payment,
+    a_prepayment,
     a_purchase,
     a_refund,
     a_refund_line,
@@ -69,6 +70,19 @@ def a_lost_service(payment_id: UUID) -> Story:
 def a_loss_in_transit(payment_id: UUID) -> Story:
     lost = a_failed_settlement(payment_id, SettlementStage.SETTLEMENT)
     return Story((a_purchase(payment_id), a_capture(payment_id), an_invoice(payment_id), lost), ())
+
+
+def a_prepaid_service(payment_id: UUID, delivered: bool, refunds: Sequence[int]) -> Story:
+    """Paid ahead, then delivered or not, and given back in parts; credit notes follow invoices only (PLN-1, DES-4)."""
+    facts: list[Message] = [a_purchase(payment_id), a_prepayment(payment_id)]
+    lines = [a_line(payment_id, line_id=f"p_{payment_id.hex}")]
+    if delivered:
+        facts.append(an_invoice(payment_id))
+    for number, refunded in enumerate(refunds):
+        refund = a_refund(payment_id, refunded, refund_id=UUID(int=payment_id.int + 100 + number))
+        facts += [refund, a_credit_note(refund)] if delivered else [refund]
+        lines.append(a_refund_line(refund, line_id=f"q{number}_{payment_id.hex}"))
+    return Story(tuple(facts), tuple(lines))
 
 
 def a_delivered_vehicle(payment_id: UUID) -> Story:
@@ -126,6 +140,7 @@ def stories(draw: st.DrawFn) -> Story:
         payment = UUID(int=(number + 1) << 40)
         here = st.just(payment)
         sold = st.builds(a_sold_service, here, REFUNDS, SETTLED, st.booleans())
+        prepaid = st.builds(a_prepaid_service, here, st.booleans(), REFUNDS)
         others = [
             st.builds(make, here) for make in (a_lost_service, a_loss_in_transit, a_stranger, a_delivered_vehicle)
         ]
@@ -133,7 +148,7 @@ def stories(draw: st.DrawFn) -> Story:
             st.builds(a_billed_month, here, st.integers(0, 2), st.booleans(), st.sampled_from([0, 900]), st.booleans()),
             st.builds(an_unpaid_month, here),
         ]
-        told.append(draw(st.one_of(sold, sold, *others, *months)))
+        told.append(draw(st.one_of(sold, sold, prepaid, *others, *months)))
     return Story(
         tuple(fact for story in told for fact in story.facts), tuple(line for story in told for line in story.lines)
     )

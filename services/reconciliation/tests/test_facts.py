@@ -11,6 +11,7 @@ from services.reconciliation.tests.builders import (
     a_failed_settlement,
     a_forfeiture,
     a_line,
+    a_prepayment,
     a_purchase,
     a_refund,
     a_reservation_invoice,
@@ -141,3 +142,38 @@ async def test_a_subscription_is_no_fact_for_the_books_until_it_is_invoiced(serv
     assert await service.balances() == {"revenue": -1652, "vat_output": -347, "write_offs": PRICE_MINOR}
     assert await service.harness.parked() == []
     await service.assert_books_hold()
+
+
+async def test_money_taken_ahead_is_owed_until_the_service_is_delivered(service: Reconciliation) -> None:
+    first, second = uuid4(), uuid4()
+    await service.harness.receive(a_prepayment(first), an_invoice(second))
+    assert await service.balances() == {
+        "cash_in_transit": 1999,
+        "customer_prepayments": -1999,
+        "receivable": 1999,
+        "revenue": -1652,
+        "vat_output": -347,
+    }
+    await service.harness.receive(a_prepayment(second), an_invoice(first))
+    assert await service.balances() == {"cash_in_transit": 2 * 1999, "revenue": -2 * 1652, "vat_output": -2 * 347}
+    report = await service.reconcile(a_line(first), a_line(second))
+    assert (report.matched_lines, report.open_case_count, report.proof_difference_minor) == (2, 0, 0)
+    await service.assert_books_hold()
+
+
+async def test_money_taken_ahead_and_given_back_leaves_nothing(service: Reconciliation) -> None:
+    """PLN-1: undelivered, with the refund told before and after; and DES-4: delivered, invoiced, credited."""
+    first, second, withdrawn = uuid4(), uuid4(), uuid4()
+    refund = a_refund(withdrawn, PRICE_MINOR)
+    await service.harness.receive(a_refund(first, PRICE_MINOR), a_prepayment(second), refund, an_invoice(withdrawn))
+    await service.harness.receive(a_prepayment(first), a_refund(second, PRICE_MINOR), a_credit_note(refund))
+    await service.harness.receive(a_prepayment(withdrawn))
+    assert await service.balances() == {"revenue": -1652, "refunds": 1652}
+    await service.assert_books_hold()
+
+
+async def test_a_renewal_is_a_sale_of_its_own(service: Reconciliation) -> None:
+    payment = uuid4()  # REC-1: confirmed without an activation that has to earn it
+    renewed = a_prepayment(payment).model_copy(update={"activation_id": None})
+    await service.harness.receive(a_purchase(uuid4()), renewed, an_invoice(payment))
+    assert await service.balances() == {"cash_in_transit": 1999, "revenue": -1652, "vat_output": -347}

@@ -219,8 +219,10 @@ class Gateway:
     def void(self, transaction: dict[str, Any], key: str | None = None) -> httpx.Response:
         return self.post(f"/transactions/{transaction['id']}/void", {}, key)
 
-    def refund(self, transaction: dict[str, Any], amount_minor: int, key: str | None = None) -> httpx.Response:
-        body = {"amount_minor": amount_minor, "reference": a_reference("refund")}
+    def refund(
+        self, transaction: dict[str, Any], amount_minor: int, key: str | None = None, reference: str | None = None
+    ) -> httpx.Response:
+        body = {"amount_minor": amount_minor, "reference": reference or a_reference("refund")}
         return self.post(f"/transactions/{transaction['id']}/refund", body, key)
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:

@@ -184,3 +184,40 @@ def _summaries(receiver: WebhookReceiver, at_least: int) -> list[dict[str, int]]
     messages = [delivery.message for delivery in list(receiver.deliveries)]
     found = [message["data"] for message in messages if message["type"] == "settlement.created"]
     return found if len(found) >= at_least else []
+
+
+def test_a_refund_is_refused_twice_under_one_key_and_made_the_third_time(gateway: Gateway) -> None:
+    sale = gateway.a_hold("tok_refund_refused_twice", capture=True)
+    refund = a_reference("refund")
+
+    answers = [gateway.refund(sale, 400, reference=refund, key=refund) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [402, 402, 200, 200]
+    assert answers[0].json()["code"] == "refund_refused"
+    assert gateway.found(sale)["refunded_minor"] == 400
+
+
+def test_a_refund_without_an_answer_is_made_once(gateway: Gateway) -> None:
+    sale = gateway.a_hold("tok_refund_timeout_after", capture=True)
+    refund = a_reference("refund")
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        gateway.refund(sale, 400, reference=refund, key=refund)
+    assert gateway.refund(sale, 400, reference=refund, key=refund).status_code == 200
+    assert gateway.found(sale)["refunded_minor"] == 400
+
+
+def test_a_refund_is_unavailable_twice_and_counted_by_its_own_reference(gateway: Gateway) -> None:
+    sale = gateway.a_hold("tok_refund_503_twice", capture=True)
+    first, second = a_reference("refund"), a_reference("refund")
+
+    statuses = [gateway.refund(sale, 100, reference=each, key=each).status_code for each in [first] * 3 + [second]]
+
+    assert statuses == [503, 503, 200, 503]
+    assert gateway.found(sale)["refunded_minor"] == 100
+
+
+def test_a_method_that_fails_alone_pays_with_its_customer_only(gateway: Gateway) -> None:
+    assert gateway.a_hold("tok_fails_alone", capture=True)["status"] == "captured"
+    declined = gateway.authorize("tok_fails_alone", merchant_initiated=True)
+    assert (declined.status_code, declined.json()["decline_code"]) == (402, "insufficient_funds")

@@ -96,6 +96,16 @@ class UnknownSubscription(NotYet):
         )
 
 
+class UnknownPurchase(Refused):
+    """A purchase went on that was never placed: orders tells both in one stream, so something is lost."""
+
+    def __init__(self, purchase_id: object) -> None:
+        super().__init__(
+            "unknown_purchase",
+            f"purchase {purchase_id} is not known here: replay its PurchasePlaced, then this message",
+        )
+
+
 class WrongUnit(Refused):
     """Use in another unit than that of its plan: no rate fits it (SUB-3)."""
 

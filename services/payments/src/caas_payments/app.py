@@ -92,7 +92,7 @@ def service_of(
         handlers=handlers_under(rules, reader or StandardWebhooks(())),
         effects=[gateway_effect(gateway, rules, gateway_concurrency, now)],
         timers=timers_under(rules),
-        append_only=("audit_log", "delivery_proofs", "captures", "attempt_calls"),
+        append_only=("audit_log", "delivery_proofs", "captures", "attempt_calls", "risk_inputs"),
     )
 
 

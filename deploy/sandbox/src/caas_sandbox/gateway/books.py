@@ -12,7 +12,7 @@ from caas_sandbox.clock import BusinessClock, real_now
 from caas_sandbox.database import transaction as database_transaction
 from caas_sandbox.faults import FaultKind
 from caas_sandbox.gateway.calendar import SETTLES_AFTER, SETTLES_LATE_AFTER
-from caas_sandbox.gateway.errors import CaptureFailed
+from caas_sandbox.gateway.errors import CaptureFailed, RefundRefused
 from caas_sandbox.gateway.requests import AuthorizeRequest, CaptureRequest, RefundRequest
 from caas_sandbox.gateway.store import Due, Effect, Store, Task, Timeline
 from caas_sandbox.gateway.tokens import Token, token_of
@@ -56,6 +56,15 @@ class Books:
         made = self._store.count_attempt(request.reference)
         return disturbances[made] if made < len(disturbances) else None
 
+    def refund_disturbance(self, transaction_id: str, request: RefundRequest) -> FaultKind | None:
+        """How the transaction's test token spoils this attempt at a refund; counts the attempt, durably."""
+        found = self._store.transaction(transaction_id)
+        disturbances = token_of(found.token).refund_disturbances if found else ()
+        if not disturbances:
+            return None
+        made = self._store.count_attempt(f"refund {request.reference}")
+        return disturbances[made] if made < len(disturbances) else None
+
     def authorize(self, request: AuthorizeRequest, intent: Intent, address: str) -> Answer:
         """Holds or sells: 201, or 402 with the declined transaction. `address` is where customers find this gateway."""
         return self._once(intent, lambda: self._authorize(request, intent.key, address))
@@ -71,8 +80,10 @@ class Books:
         return self._once(intent, lambda: self._void(transaction_id, intent.key))
 
     def refund(self, transaction_id: str, request: RefundRequest, intent: Intent) -> Answer:
-        """Gives captured money back; raises StateForbids."""
-        self.find(transaction_id)
+        """Gives captured money back; raises StateForbids, or RefundRefused, of which nothing is kept under the key."""
+        refusals = token_of(self.find(transaction_id).token).refund_refusals
+        if refusals and self._store.count_attempt(f"refund {request.reference}") < refusals:
+            raise RefundRefused("refund_refused", "the refund was refused; it may be asked for again")
         return self._once(intent, lambda: self._refund(transaction_id, request, intent.key))
 
     def awaiting(self, secret: str) -> Transaction:

@@ -82,6 +82,9 @@ class GatewayApi:
         intent = _intent(key, f"{transaction_id}/refund", request)
         question = self._question(Operation.REFUND, transaction_id, key)
         fault = self._fault_of(question)
+        if fault is None:
+            kind = self._books.refund_disturbance(transaction_id, request)
+            fault = Fault(kind=kind) if kind else None
         return self._respond(question, fault, lambda: self._books.refund(transaction_id, request, intent))
 
     async def _find(self, transaction_id: str) -> Response:

@@ -9,7 +9,8 @@ from caas_sandbox.faults import FaultKind
 class Token:
     """How payments with one test token behave; the defaults are those of `tok_approved`.
 
-    `disturbances[n]` spoils the n-th authorization request of a reference, counted from zero. `fails` is how many
+    `disturbances[n]` spoils the n-th authorization request of a reference, counted from zero, `refund_disturbances[n]`
+    the n-th request for a refund; the first `refund_refusals` of those are refused. `fails` is how many
     payments with one method (suffix included) are declined before they succeed; None declines them all.
     `action`: the customer confirms it on a page of the gateway first; `alone` is what a merchant-initiated payment
     is declined with instead (PAY-9).
@@ -27,6 +28,8 @@ class Token:
     settles_late: bool = False
     chargeback: bool = False
     disturbances: tuple[FaultKind, ...] = ()
+    refund_disturbances: tuple[FaultKind, ...] = ()
+    refund_refusals: int = 0
 
 
 UNKNOWN = Token(name="unknown", decline_code="invalid_payment_method")
@@ -51,9 +54,13 @@ _TOKENS = {
         Token(name="tok_requires_action", action=True),
         Token(name="tok_requires_action_declined", action=True, decline_code="card_declined"),
         Token(name="tok_authentication_required", action=True, alone="authentication_required"),
+        Token(name="tok_fails_alone", alone="insufficient_funds"),
         Token(name="tok_timeout_before", disturbances=(FaultKind.TIMEOUT_BEFORE,)),
         Token(name="tok_timeout_after", disturbances=(FaultKind.TIMEOUT_AFTER,)),
         Token(name="tok_503_twice", disturbances=(FaultKind.UNAVAILABLE, FaultKind.UNAVAILABLE)),
+        Token(name="tok_refund_503_twice", refund_disturbances=(FaultKind.UNAVAILABLE, FaultKind.UNAVAILABLE)),
+        Token(name="tok_refund_timeout_after", refund_disturbances=(FaultKind.TIMEOUT_AFTER,)),
+        Token(name="tok_refund_refused_twice", refund_refusals=2),
         Token(name="tok_pending", pending=True),
         Token(name="tok_pending_declined", pending=True, decline_code="card_declined"),
         Token(name="tok_capture_fails", capture_fails=True),

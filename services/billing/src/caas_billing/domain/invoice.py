@@ -59,9 +59,9 @@ class Invoice:
 
 
 def service_invoice(sale: Sale, issue: Issue) -> Invoice:
-    """The invoice of a captured sale.
+    """The invoice of a paid service, or of one of its periods.
 
-    A capture exists only for an activation that succeeded, so this invoice does too (SVC-4, INV-1).
+    A sale is complete only after an activation that succeeded, so this invoice is too (SVC-4, INV-1).
     """
     return Invoice(
         invoice_id=issue.document_id,

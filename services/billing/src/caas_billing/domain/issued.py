@@ -28,7 +28,8 @@ class Concept(StrEnum):
 class IssuedLine:
     """One line of an invoice; `vat_rate_bp` 2100 is 21 %. Amounts are minor units, negative on a deduction.
 
-    `code` is a service's, or a vehicle's model; a deduction is named by the invoice that it takes off.
+    `code` is a service's, or a vehicle's model; a deduction is named by the invoice that it takes off. Of recurring
+    services the period that is charged: its number, from 1, and its end; it starts when the invoice is supplied.
     """
 
     concept: Concept
@@ -37,6 +38,8 @@ class IssuedLine:
     vehicle_id: str | None
     purchase_kind: PurchaseKind | None
     duration_days: int | None
+    period_number: int | None
+    period_ends_at: datetime | None
     options: list[str]
     plates: str | None
     deducted_invoice_id: UUID | None

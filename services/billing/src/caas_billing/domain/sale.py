@@ -21,14 +21,23 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True)
+class SoldPeriod:
+    """One period of a recurring service, counted from 1 (REC-1); it begins when it is supplied."""
+
+    number: int
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SoldService:
-    """The service, the vehicle it runs in, and for how many days (None: for good)."""
+    """The service, the vehicle it runs in, and for how many days or which period (neither: for good)."""
 
     code: str
     name: str
     vehicle_id: str
     kind: PurchaseKind
     duration_days: int | None
+    period: SoldPeriod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,9 @@ type Sold = SoldService | SoldVehicle | SoldSubscription
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """A purchase whose price was captured: everything its invoice says.
+    """A purchase, or a further period of one, that is delivered and paid: everything its invoice says.
 
-    `captured` is what the customer paid, VAT included; `supplied_at` is when the service started.
+    `captured` is what the customer paid, VAT included; `supplied_at` is when the service, or its period, starts.
     """
 
     payment_id: UUID

@@ -143,6 +143,9 @@ def _vehicle_details(vehicle: SoldVehicle, words: Mapping[str, str]) -> list[str
 def _period(document: Document, service: SoldService, words: Mapping[str, str]) -> str:
     period = service_period(document.supplied_at, service.duration_days)
     starts = printed_day(period.starts_at, document)
+    if service.period is not None:
+        ends = printed_day(service.period.ends_at, document)
+        return words["recurring"].format(number=service.period.number, starts=starts, ends=ends)
     if service.kind is PurchaseKind.PERMANENT or period.ends_at is None:
         return words["permanent"].format(starts=starts)
     days = words["day" if service.duration_days == 1 else "days"].format(count=service.duration_days)

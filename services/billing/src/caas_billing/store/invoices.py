@@ -9,7 +9,7 @@ from asyncpg import Record
 from caas_billing.domain.invoice import Deduction, Invoice
 from caas_billing.domain.monthly import SoldSubscription
 from caas_billing.domain.numbering import DocumentNumber, Series
-from caas_billing.domain.sale import Customer, Sold, SoldService, SoldVehicle
+from caas_billing.domain.sale import Customer, Sold, SoldPeriod, SoldService, SoldVehicle
 from caas_billing.domain.vat import TaxedAmount
 from caas_chassis.transaction import Tx
 from caas_contracts.billing import InvoiceKind
@@ -78,9 +78,16 @@ def _sold(row: Record) -> Sold:
         )
     if row["purchase_kind"] is not None:
         kind = PurchaseKind(row["purchase_kind"])
-        return SoldService(row["code"], row["name"], row["vehicle_id"], kind, row["duration_days"])
+        return SoldService(row["code"], row["name"], row["vehicle_id"], kind, row["duration_days"], period_of(row))
     options = tuple(row["options"])
     return SoldVehicle(row["code"], row["name"], options, row["dealership"], row["vehicle_id"], row["plates"])
+
+
+def period_of(row: Record) -> SoldPeriod | None:
+    """The period of a recurring service, in a row that names it as `invoice_line` does."""
+    if row["period_ends_at"] is None:
+        return None
+    return SoldPeriod(row["period_number"], row["period_ends_at"])
 
 
 def _invoice_row(invoice: Invoice) -> dict[str, Any]:
@@ -138,6 +145,8 @@ def _sold_columns(sold: Sold) -> dict[str, Any]:
             "vehicle_id": sold.vehicle_id,
             "purchase_kind": sold.kind.value,
             "duration_days": sold.duration_days,
+            "period_number": sold.period.number if sold.period else None,
+            "period_ends_at": sold.period.ends_at if sold.period else None,
         }
     if isinstance(sold, SoldSubscription):
         return {"code": sold.code, "name": sold.name, "vehicle_id": sold.vehicle_id}

@@ -38,8 +38,9 @@ ORDER BY invoice_id DESC LIMIT $5
 """
 
 LIST_LINES: Final = """
-SELECT l.invoice_id, l.concept, l.code, l.name, l.vehicle_id, l.purchase_kind, l.duration_days, l.options,
-    l.plates, l.deducted_invoice_id, l.vat_rate_bp, i.currency, l.base_minor, l.vat_minor, l.total_minor
+SELECT l.invoice_id, l.concept, l.code, l.name, l.vehicle_id, l.purchase_kind, l.duration_days, l.period_number,
+    l.period_ends_at, l.options, l.plates, l.deducted_invoice_id, l.vat_rate_bp, i.currency, l.base_minor, l.vat_minor,
+    l.total_minor
 FROM invoice_line l JOIN invoice i USING (invoice_id)
 WHERE l.invoice_id = ANY($1::uuid[]) ORDER BY l.invoice_id, l.line
 """
@@ -225,6 +226,8 @@ def _line(row: Record) -> IssuedLine:
         vehicle_id=row["vehicle_id"],
         purchase_kind=PurchaseKind(kind) if kind else None,
         duration_days=row["duration_days"],
+        period_number=row["period_number"],
+        period_ends_at=row["period_ends_at"],
         options=list(row["options"]),
         plates=row["plates"],
         deducted_invoice_id=row["deducted_invoice_id"],

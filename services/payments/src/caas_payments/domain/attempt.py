@@ -112,6 +112,11 @@ class RetryPolicy:
         """The pause after the `calls`-th call failed, at least what the gateway asked for (GW-2)."""
         return max(self._call_delay(calls), min(retry_after, self.longest_retry_after))
 
+    def before_refund(self, refusals: int) -> timedelta:
+        """The pause after the gateway's `refusals`-th no to a refund, from seconds to an hour (DES-4)."""
+        first = self._call_delay(1) or timedelta(seconds=1)
+        return min(self.while_frozen, first * (1 << min(max(refusals, 1) - 1, 20)))
+
     def before_look_up(self, silences: int) -> timedelta:
         """The pause after the `silences`-th look-up in a row without an answer."""
         return min(self.longest, self.first_look_up * (1 << min(silences, 10)))

@@ -1,15 +1,20 @@
-"""How a payment begins: risk first, then the hold or the sale, with GW-2's retries and GW-4's look-ups."""
+"""How a payment begins: risk first, then the hold or the sale, with GW-2's retries and GW-4's look-ups.
+
+Invariant: what is held, taken ahead or renewed follows from the command and the delivery decision alone (RSK-2).
+"""
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Final, assert_never
 from uuid import UUID
 
 from caas_contracts.operations import AlertKind
 from caas_contracts.payments import AuthorizePayment, ChargePayment, Delivery, DeliveryDecision
+from caas_contracts.purchase_life import ChargePlannedService, ChargeRenewal
 from caas_payments.domain import events
 from caas_payments.domain.attempt import AttemptState, Operation
 from caas_payments.domain.payment import Change, Intent, Payment
+from caas_payments.domain.risk import Wish
 from caas_payments.domain.status import PaymentStatus
 
 HARD_DECLINES: Final = frozenset(
@@ -25,7 +30,10 @@ HARD_DECLINES: Final = frozenset(
 )
 """Declines after which the same payment method will not work again."""
 
-type Beginning = AuthorizePayment | ChargePayment
+NOT_ACTIVATED: Final = "not_activated"
+"""Why a renewal is refused whose activation has no stored success (REC-1, SVC-6)."""
+
+type Beginning = AuthorizePayment | ChargePayment | ChargePlannedService | ChargeRenewal
 """The commands that begin a payment."""
 
 
@@ -43,18 +51,40 @@ def intent_of(command: Beginning, delivery: Delivery) -> Intent:
         amount=command.amount,
         payment_method=command.payment_method,
         delivery=delivery,
-        customer_present=isinstance(command, AuthorizePayment) or command.customer_present,
+        customer_present=_customer_present(command),
+        taken_ahead=_taken_ahead(command, delivery),
+        renewed_activation_id=renewed_by(command),
     )
 
 
 def activation_of(command: Beginning) -> UUID | None:
-    """The only activation that the payment may be for; None for a sale."""
-    return command.activation_id if isinstance(command, AuthorizePayment) else None
+    """The only activation that may earn the money; None where there is none to come."""
+    return command.activation_id if isinstance(command, AuthorizePayment | ChargePlannedService) else None
+
+
+def renewed_by(command: Beginning) -> UUID | None:
+    """The activation whose next period is paid (REC-1)."""
+    return command.renewed_activation_id if isinstance(command, ChargeRenewal) else None
 
 
 def wish_of(command: Beginning) -> Operation:
     """What the command asks of the gateway."""
     return Operation.AUTHORIZE if isinstance(command, AuthorizePayment) else Operation.SALE
+
+
+def risk_wish_of(command: Beginning) -> Wish:
+    """The same as the delivery decision sees it."""
+    match command:
+        case AuthorizePayment():
+            return Wish.HOLD
+        case ChargePayment():
+            return Wish.SALE
+        case ChargePlannedService():
+            return Wish.AHEAD
+        case ChargeRenewal():
+            return Wish.RENEWAL
+        case _:
+            assert_never(command)
 
 
 def same_intent(intent: Intent, command: Beginning) -> bool:
@@ -67,14 +97,17 @@ def asks_for(intent: Intent, command: Beginning) -> bool:
     return replace(intent, payment_id=command.payment_id) == intent_of(command, intent.delivery)
 
 
-def initiate(intent: Intent, now: datetime) -> Change:
-    """A new payment: hold or sale is asked for, or refused by the risk decision before the gateway hears of it."""
+def initiate(intent: Intent, now: datetime, *, not_activated: bool = False) -> Change:
+    """A new payment: hold or sale is asked for, or refused before the gateway hears of it.
+
+    `not_activated`: it would renew what no stored success says is in the car (SVC-6).
+    """
     change = Change(Payment(intent=intent, status=PaymentStatus.INITIATED))
     change = change.telling(events.initiated(intent, now)).moving(PaymentStatus.PROCESSING)
-    if intent.delivery.decision is not DeliveryDecision.ON_AUTHORIZATION:
-        reasons = ",".join(intent.delivery.reasons)
-        refused = change.moving(PaymentStatus.FAILED, reasons)
-        return refused.telling(events.failed(intent, "risk_refused", now, customer_may_retry=False))
+    if not_activated:
+        return _refuse(change, NOT_ACTIVATED, NOT_ACTIVATED, now)
+    if intent.delivery.decision is DeliveryDecision.REFUSE:
+        return _refuse(change, "risk_refused", ",".join(intent.delivery.reasons), now)
     operation = Operation.SALE if intent.sold else Operation.AUTHORIZE
     return change.opening(operation, intent.amount.amount_minor, now)
 
@@ -84,6 +117,24 @@ def await_decision(change: Change) -> Change:
     if change.payment.status is PaymentStatus.PROCESSING:
         return change.moving(PaymentStatus.PENDING)
     return change
+
+
+def _refuse(change: Change, reason: str, detail: str, now: datetime) -> Change:
+    refused = change.moving(PaymentStatus.FAILED, detail)
+    return refused.telling(events.failed(refused.payment.intent, reason, now, customer_may_retry=False))
+
+
+def _customer_present(command: Beginning) -> bool:
+    """Renewals are the merchant's, under the mandate of the first period (PAY-9)."""
+    if isinstance(command, ChargePayment):
+        return command.customer_present
+    return not isinstance(command, ChargeRenewal)
+
+
+def _taken_ahead(command: Beginning, delivery: Delivery) -> bool:
+    """Whether the money is taken before its activation: a hold cannot settle, so delivery after it takes it (RSK-2)."""
+    settles_first = delivery.decision is DeliveryDecision.AFTER_SETTLEMENT
+    return isinstance(command, ChargePlannedService) or (isinstance(command, AuthorizePayment) and settles_first)
 
 
 def fail(change: Change, code: str, now: datetime) -> Change:

@@ -27,6 +27,7 @@ from caas_contracts.payments import (
     SettlementStage,
     VoidGround,
 )
+from caas_contracts.purchase_life import RefundDelayed
 from caas_payments.domain.audit import Anchor
 from caas_payments.domain.payment import Hold, Intent, Payment, Sale
 
@@ -57,28 +58,36 @@ def initiated(intent: Intent, now: datetime) -> PaymentInitiated:
 
 def authorized(payment: Payment, hold: Hold, now: datetime) -> PaymentAuthorized:
     """A hold that is to be released again is announced with the decision not to deliver."""
-    delivery = payment.intent.delivery
-    wont_deliver = payment.cancel_reason or (payment.proof and not payment.delivered)
-    if wont_deliver:
-        delivery = Delivery(
-            decision=DeliveryDecision.REFUSE,
-            rating=delivery.rating,
-            reasons=["payment_given_up"],
-            policy_version=delivery.policy_version,
-        )
     assert payment.intent.activation_id is not None, "only a service is authorized"
     return PaymentAuthorized(
         **_common(payment.intent, now),
         activation_id=payment.intent.activation_id,
         gateway_transaction_id=hold.transaction_id,
-        delivery=delivery,
+        delivery=_delivery_of(payment),
         capture_before=hold.capture_before,
         activate_not_after=hold.activate_not_after,
     )
 
 
-def confirmed(intent: Intent, sale: Sale, now: datetime) -> PaymentConfirmed:
-    return PaymentConfirmed(**_common(intent, now), gateway_transaction_id=sale.transaction_id)
+def confirmed(payment: Payment, sale: Sale, now: datetime) -> PaymentConfirmed:
+    """Of money that was taken ahead it is told what has to earn it, and when that may be delivered (PLN-1, RSK-2)."""
+    return PaymentConfirmed(
+        **_common(payment.intent, now),
+        gateway_transaction_id=sale.transaction_id,
+        activation_id=payment.intent.activation_id,
+        delivery=_delivery_of(payment) if payment.intent.taken_ahead else None,
+    )
+
+
+def _delivery_of(payment: Payment) -> Delivery:
+    """The decision as things stand: nothing is delivered on what is given up, and nobody waits for what has come."""
+    delivery = payment.intent.delivery
+    if payment.cancel_reason or (payment.proof and not payment.delivered):
+        return delivery.model_copy(update={"decision": DeliveryDecision.REFUSE, "reasons": ["payment_given_up"]})
+    if payment.settled_minor and delivery.decision is DeliveryDecision.AFTER_SETTLEMENT:
+        reasons = [*delivery.reasons, "settled_already"]
+        return delivery.model_copy(update={"decision": DeliveryDecision.ON_AUTHORIZATION, "reasons": reasons})
+    return delivery
 
 
 def action_required(intent: Intent, link: str, expires_at: datetime, now: datetime) -> PaymentActionRequired:
@@ -144,6 +153,12 @@ def refunded(payment: Payment, refund_id: UUID, amount_minor: int, reason: str, 
         refunded=payment.money(amount_minor),
         refunded_total=payment.money(payment.refunded_minor),
         reason=reason,
+    )
+
+
+def refund_delayed(payment: Payment, refund_id: UUID, amount_minor: int, reason: str, now: datetime) -> RefundDelayed:
+    return RefundDelayed(
+        **_common(payment.intent, now), refund_id=refund_id, outstanding=payment.money(amount_minor), reason=reason
     )
 
 

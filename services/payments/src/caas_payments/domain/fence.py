@@ -1,17 +1,16 @@
 """The charge fence (SVC-6): a capture needs the stored success of its activation, a void a stored ground.
 
 Invariant: there is one verdict per activation. The first that is stored stands; what contradicts it later
-moves no money.
+moves no money. What it means for money that was taken ahead is in `ahead`.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from caas_contracts.operations import AlertKind
 from caas_contracts.payments import VoidGround
-from caas_payments.domain import events
+from caas_payments.domain import ahead, events
 from caas_payments.domain.attempt import AttemptState, Operation
 from caas_payments.domain.payment import (
     Captured,
@@ -19,19 +18,11 @@ from caas_payments.domain.payment import (
     Deadline,
     Hold,
     Payment,
-    Proof,
-    ProofKind,
     Ruled,
     Terms,
 )
+from caas_payments.domain.proving import ground_of, success_of
 from caas_payments.domain.status import NEVER_HELD, UNRESOLVED, PaymentStatus
-
-_KIND_OF_GROUND: Final = {
-    VoidGround.VERIFIED_REJECTION: ProofKind.REJECTION,
-    VoidGround.VERIFIED_CANCELLATION: ProofKind.CANCELLATION,
-    VoidGround.ACTIVATION_NEVER_REQUESTED: ProofKind.CANCELLATION,
-    VoidGround.DEADLINE_PASSED: ProofKind.DEADLINE,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +52,10 @@ def take_hold(change: Change, hold: Hold, terms: Terms, now: datetime, proof_id:
 
 
 def accept_success(payment: Payment, success: Success, proof_id: UUID, now: datetime) -> Change:
-    """A service was applied: store the proof and capture, or wait for the hold, or refuse to charge it."""
+    """A service was applied: store the proof and capture, or wait for the hold, or refuse to charge it.
+
+    Money that was taken ahead is earned by the proof alone.
+    """
     change = Change(payment)
     if success.activation_id != payment.intent.activation_id:
         return change.rejecting("capture", "other_activation")
@@ -73,25 +67,14 @@ def accept_success(payment: Payment, success: Success, proof_id: UUID, now: date
         return change.rejecting("capture", objection).alerting(
             AlertKind.LATE_SUCCESS, f"activation {success.activation_id} was applied, not charged: {objection}"
         )
-    proof = Proof(
-        id=proof_id,
-        payment_id=payment.id,
-        activation_id=success.activation_id,
-        kind=ProofKind.SUCCESS,
-        ground=None,
-        reason="applied",
-        recorded_at=now,
-        applied_at=success.applied_at,
-        evidence=success.evidence,
-    )
-    proved = change.proving(proof)
+    proved = change.proving(success_of(payment, success.applied_at, success.evidence, proof_id, now))
     return _capture(proved, now) if payment.status is PaymentStatus.AUTHORIZED else proved
 
 
 def accept_failure(
     payment: Payment, activation_id: UUID, ground: VoidGround, reason: str, proof_id: UUID, now: datetime
 ) -> Change:
-    """A service is not applied and never will be: store the ground and void, now or once it is held (SVC-5)."""
+    """A service is not applied and never will be: store the ground; void or refund, now or once it can be (SVC-5)."""
     change = Change(payment)
     if activation_id != payment.intent.activation_id:
         return change.rejecting("void", "other_activation")
@@ -103,7 +86,7 @@ def accept_failure(
 
 
 def cancel(payment: Payment, activation_id: UUID, reason: str, proof_id: UUID, now: datetime) -> Change:
-    """The activation was never requested and never will be (SVC-11): void, now or once it is held."""
+    """The activation was never requested and never will be (SVC-11): void or refund, now or once it can be."""
     change = Change(payment)
     if activation_id != payment.intent.activation_id:
         return change.rejecting("void", "other_activation")
@@ -172,9 +155,8 @@ def release_orphan(change: Change, hold: Hold, proof_id: UUID, now: datetime) ->
         AlertKind.OUTCOME_UNKNOWN, f"the gateway holds {hold.transaction_id} for an ended payment: it is being released"
     )
     if found.payment.proof is None:
-        found = found.proving(
-            _ground(found.payment, VoidGround.ACTIVATION_NEVER_REQUESTED, "orphan_hold", proof_id, now)
-        )
+        ground = VoidGround.ACTIVATION_NEVER_REQUESTED
+        found = found.proving(ground_of(found.payment, ground, "orphan_hold", proof_id, now))
     return _void(found, now)
 
 
@@ -230,26 +212,17 @@ def _objection(payment: Payment, success: Success) -> str | None:
         return "nothing_is_held"
     if success.late:
         return "reported_late"
+    if payment.intent.taken_ahead:
+        return None  # No hold ends: what the car has in time for ota is earned.
     latest = payment.hold.activate_not_after if payment.hold else success.not_after
     return "applied_too_late" if success.applied_at > min(latest, success.not_after) else None
 
 
 def _give_up(change: Change, ground: VoidGround, reason: str, proof_id: UUID, now: datetime) -> Change:
-    given_up = change.proving(_ground(change.payment, ground, reason, proof_id, now))
+    given_up = change.proving(ground_of(change.payment, ground, reason, proof_id, now))
+    if given_up.payment.intent.taken_ahead:
+        return ahead.give_back(given_up, now)
     return _void(given_up, now) if given_up.payment.status is PaymentStatus.AUTHORIZED else given_up
-
-
-def _ground(payment: Payment, ground: VoidGround, reason: str, proof_id: UUID, now: datetime) -> Proof:
-    assert payment.intent.activation_id is not None, "only a hold for a service is voided"
-    return Proof(
-        id=proof_id,
-        payment_id=payment.id,
-        activation_id=payment.intent.activation_id,
-        kind=_KIND_OF_GROUND[ground],
-        ground=ground,
-        reason=reason,
-        recorded_at=now,
-    )
 
 
 def _capture(change: Change, now: datetime) -> Change:

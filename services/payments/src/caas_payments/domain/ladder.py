@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from caas_contracts.operations import AlertKind
-from caas_payments.domain import authorization
-from caas_payments.domain.attempt import GIVEN_UP_IN_THE_END, Attempt, AttemptState, RetryPolicy, Step
+from caas_payments.domain import authorization, refund
+from caas_payments.domain.attempt import GIVEN_UP_IN_THE_END, Attempt, AttemptState, Operation, RetryPolicy, Step
 from caas_payments.domain.payment import Change, Froze, Thawed
 from caas_payments.domain.verdict import NO_RECORD
 
@@ -21,7 +21,7 @@ def call_failed(change: Change, reason: str, retry_after: timedelta, now: dateti
     """This call certainly had no effect: another one after its pause, as long as GW-2 and the key allow it."""
     attempt = change.attempt
     if _may_call(attempt, now, retries):
-        return _call(change, reason, retries.before_retry(attempt.calls, retry_after), retries)
+        return _call(change, reason, retries.before_retry(attempt.calls, retry_after), now, retries)
     if attempt.uncertain:
         # An earlier call may have had its effect after all.
         return change.asking(Step.LOOK_UP)
@@ -41,7 +41,7 @@ def found_nothing(change: Change, reason: str, now: datetime, retries: RetryPoli
     if attempt.misses < LOOK_UPS_THAT_PROVE_ABSENCE:
         return change.asking(Step.LOOK_UP, retries.before_retry(attempt.calls))
     if _may_call(attempt, now, retries):
-        return _call(change, reason, timedelta(0), retries)
+        return _call(change, reason, timedelta(0), now, retries)
     waiting = retries.until_belief(attempt, now)
     if waiting > timedelta(0):
         return change.asking(Step.LOOK_UP, waiting)
@@ -59,7 +59,7 @@ def found_no_answer(change: Change, reason: str, now: datetime, retries: RetryPo
         return freeze(change, reason, now, retries)
     if silent.silences >= retries.silences_before_alert:
         detail = f"the outcome of {silent.operation} is not known: {reason}; it is looked up until it is"
-        change = alert_once(change, AlertKind.OUTCOME_UNKNOWN, detail)
+        change = alert_once(_hold_up(change, reason, now), AlertKind.OUTCOME_UNKNOWN, detail)
     return change.asking(Step.LOOK_UP, retries.before_look_up(silent.silences))
 
 
@@ -69,13 +69,19 @@ def believe_absence(change: Change, reason: str, now: datetime) -> Change:
     if attempt.operation in GIVEN_UP_IN_THE_END:
         return authorization.abandon(change, reason, now)
     return change.closing(AttemptState.ABANDONED, reason, now).opening(
-        attempt.operation, attempt.amount_minor, now, proof_id=attempt.proof_id, refund_id=attempt.refund_id
+        attempt.operation,
+        attempt.amount_minor,
+        now,
+        proof_id=attempt.proof_id,
+        refund_id=attempt.refund_id,
+        alerted=attempt.alerted and attempt.operation is Operation.REFUND,
     )
 
 
 def freeze(change: Change, reason: str, now: datetime, retries: RetryPolicy) -> Change:
     """Nothing is guessed: a person gets a case, nothing else starts, look-ups go on at long intervals."""
     if change.attempt.frozen_at is None:
+        change = _hold_up(change, reason, now)
         attempt = replace(change.attempt, frozen_at=now, alerted=True)
         detail = f"the outcome of {attempt.operation} is not known ({reason}): the payment is frozen, see its case"
         change = change.working(attempt).adding(Froze(attempt.number, reason))
@@ -98,11 +104,19 @@ def _may_call(attempt: Attempt, now: datetime, retries: RetryPolicy) -> bool:
     return attempt.operation not in GIVEN_UP_IN_THE_END or not retries.exhausted(attempt)
 
 
-def _call(change: Change, reason: str, pause: timedelta, retries: RetryPolicy) -> Change:
+def _call(change: Change, reason: str, pause: timedelta, now: datetime, retries: RetryPolicy) -> Change:
     if retries.exhausted(change.attempt):
         detail = f"{change.attempt.operation} still fails: {reason}"
-        change = alert_once(change, AlertKind.RETRIES_EXHAUSTED, detail)
+        change = alert_once(_hold_up(change, reason, now), AlertKind.RETRIES_EXHAUSTED, detail)
     return change.asking(Step.CALL, pause)
+
+
+def _hold_up(change: Change, reason: str, now: datetime) -> Change:
+    """Whoever waits for a refund hears, once, that it takes longer (DES-4)."""
+    attempt = change.attempt
+    if attempt.refund_id is None or attempt.alerted:
+        return change
+    return refund.delay(change, attempt.refund_id, "gateway_silent", reason, now)
 
 
 def alert_once(change: Change, kind: AlertKind, detail: str) -> Change:

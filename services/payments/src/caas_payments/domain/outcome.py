@@ -177,7 +177,7 @@ def _succeeded(change: Change, attempt: Attempt, transaction: Transaction | None
             return fence.take_hold(change, _hold_of(transaction, given), given.terms, given.now, given.proof_id)
         case Operation.SALE:
             assert transaction is not None, "a sale is only read from a transaction"
-            return sale.take_sale(change, _sale_of(transaction, given), given.now)
+            return sale.take_sale(change, _sale_of(transaction, given), given.proof_id, given.now)
         case Operation.CAPTURE:
             return fence.record_capture(change, transaction.held_minor if transaction else 0, given.now)
         case Operation.VOID:
@@ -198,7 +198,8 @@ def _declined(change: Change, code: str, given: Circumstances) -> Change:
         case Operation.VOID:
             return fence.record_refused_void(change, code, given.now)
         case Operation.REFUND:
-            return refund.record_refused_refund(change, code, given.now)
+            asked = _refund_of(change.attempt, given)
+            return refund.pursue_refused(change, asked, code, given.terms.retries, given.now)
         case _:
             assert_never(change.attempt.operation)
 

@@ -25,8 +25,9 @@ _NOTHING_TO_COME: Final = frozenset(
 class Intent:
     """What is to be paid: fixed when the payment is created, the delivery decision included (RSK-2).
 
-    A service has an activation, a vehicle and a service code; what is sold has no activation. `customer_present` is
-    False for what the merchant initiates under a mandate (PAY-9).
+    A service has a vehicle, a service code and either the activation that has to earn its money or, for its next
+    period, the one that it renews (REC-1); nothing else has an activation. `taken_ahead`: the price of a service is
+    sold before its activation (PLN-1). `customer_present` is False for what the merchant initiates (PAY-9).
     """
 
     payment_id: UUID
@@ -41,11 +42,14 @@ class Intent:
     payment_method: str
     delivery: Delivery
     customer_present: bool = True
+    taken_ahead: bool = False
+    renewed_activation_id: UUID | None = None
 
     @property
     def sold(self) -> bool:
-        """Whether the money is taken at once: everything but a service, whose activation must succeed first (SVC-6)."""
-        return self.purpose is not PaymentPurpose.SERVICE
+        """Whether the money is taken at once: everything but the hold of a service (SVC-6)."""
+        is_hold = self.activation_id is not None and not self.taken_ahead
+        return not (self.purpose is PaymentPurpose.SERVICE and is_hold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,11 +306,15 @@ class Ruled:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A refund that nobody asked for: money that must not have been taken goes back."""
+    """A refund that nobody asked for: money that must not have been taken, or was not earned, goes back.
+
+    `proof` is the verdict on which money goes back that was taken ahead (SVC-6).
+    """
 
     refund_id: UUID
     amount_minor: int
     reason: str
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +322,15 @@ class Dropped:
     """A refund that waited for its turn and has lost its ground: the gateway is not asked for it."""
 
     refund_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUp:
+    """A refund does not go by itself, since now if not before; `refused` when the gateway has said no once more."""
+
+    refund_id: UUID
+    reason: str
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +364,19 @@ class Alerted:
 
 
 type Record = (
-    Moved | Rejected | Ruled | Proved | Worked | Froze | Thawed | Captured | Owed | Dropped | ActionAsked | Cancelling
+    Moved
+    | Rejected
+    | Ruled
+    | Proved
+    | Worked
+    | Froze
+    | Thawed
+    | Captured
+    | Owed
+    | Dropped
+    | HeldUp
+    | ActionAsked
+    | Cancelling
 )
 """Facts that become rows."""
 
@@ -413,8 +442,10 @@ class Change:
         *,
         proof_id: UUID | None = None,
         refund_id: UUID | None = None,
+        alerted: bool = False,
+        delay: timedelta = timedelta(0),
     ) -> "Change":
-        """With a new attempt, and the call that makes it."""
+        """With a new attempt, and the call that makes it; `alerted` when operations know of it from one before."""
         number = self.payment.attempts + 1
         attempt = Attempt(
             payment_id=self.payment.id,
@@ -425,9 +456,10 @@ class Change:
             opened_at=now,
             proof_id=proof_id,
             refund_id=refund_id,
+            alerted=alerted,
         )
         opened = self.setting(replace(self.payment, attempt=attempt, attempts=number))
-        return opened.adding(Worked(attempt, opened=True), Asked(Step.CALL))
+        return opened.adding(Worked(attempt, opened=True), Asked(Step.CALL, delay))
 
     def working(self, attempt: Attempt) -> "Change":
         """With the open attempt in a newer state."""

@@ -1,24 +1,30 @@
 """Refunds (PAY-8): they queue up one behind the other, and their sum never passes what was captured.
 
 Invariant: a refund under way is an open attempt and a reserved amount, not a state; the payment is REFUNDED when the
-gateway said yes, so that one which is refused leaves it where it was, and may be asked for again.
+gateway said yes. One that is refused is asked for again, at growing intervals, as long as its money is there (DES-4).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from caas_contracts.operations import AlertKind
 from caas_payments.domain import events
-from caas_payments.domain.attempt import AttemptState, Operation
-from caas_payments.domain.payment import Change, Dropped, Payment
+from caas_payments.domain.attempt import AttemptState, Operation, RetryPolicy
+from caas_payments.domain.payment import Change, Dropped, HeldUp, Payment, Proof
 from caas_payments.domain.status import TRANSITIONS, PaymentStatus
+
+_REFUSED: Final = "gateway_refused"
 
 
 class RefundState(StrEnum):
-    """A requested refund waits until the gateway answered; only one is asked for at a time."""
+    """A requested refund waits until the gateway made it; only one is asked for at a time.
+
+    It is `refused` when its money is not there any more.
+    """
 
     REQUESTED = "requested"
     SUCCEEDED = "succeeded"
@@ -27,7 +33,11 @@ class RefundState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """One refund, of minor units in the payment's currency."""
+    """One refund, of minor units in the payment's currency.
+
+    `proof` is the verdict on which money goes back that was taken ahead (SVC-6); only a new refund carries it.
+    `refusals` counts how often the gateway said no; `delayed_at` is since when it is known not to go by itself.
+    """
 
     id: UUID
     payment_id: UUID
@@ -35,6 +45,10 @@ class Refund:
     reason: str
     requested_at: datetime
     state: RefundState = RefundState.REQUESTED
+    proof: Proof | None = None
+    refusals: int = 0
+    delayed_at: datetime | None = None
+    delay_reason: str | None = None
 
 
 def refund_objection(payment: Payment, amount_minor: int, currency: str) -> str | None:
@@ -45,6 +59,9 @@ def refund_objection(payment: Payment, amount_minor: int, currency: str) -> str 
         return "nothing_to_refund"
     if payment.captured_minor + payment.capturing_minor == 0:
         return "nothing_captured"
+    if payment.intent.taken_ahead and payment.proof is None:
+        # The car may still get it: its purchase is cancelled first, and then all of it goes back by itself.
+        return "activation_undecided"
     return "more_than_captured" if amount_minor > payment.refundable_minor else None
 
 
@@ -66,13 +83,26 @@ def record_refund(change: Change, refund: Refund, now: datetime) -> Change:
     return alert_of_overpayment(done)
 
 
-def record_refused_refund(change: Change, code: str, now: datetime) -> Change:
-    """The gateway refused for good: the reservation is released and operations, who may ask again, are told."""
-    attempt = change.attempt
-    refused = _unreserved(change.closing(AttemptState.REFUSED, code, now), attempt.amount_minor)
-    return refused.alerting(
-        AlertKind.RETRIES_EXHAUSTED, f"refund {attempt.refund_id} was refused by the gateway: {code}"
-    )
+def pursue_refused(change: Change, refund: Refund, code: str, retries: RetryPolicy, now: datetime) -> Change:
+    """The gateway said no: it is asked again under a new key, later and later, while its money is there (DES-4)."""
+    refused = change.closing(AttemptState.REFUSED, code, now)
+    if not _is_there(refused.payment, refund):
+        return _drop(refused, refund)
+    if refund.delayed_at is None:
+        refused = refused.telling(events.refund_delayed(refused.payment, refund.id, refund.amount_minor, _REFUSED, now))
+        detail = f"refund {refund.id} was refused by the gateway: {code}; it is asked again until it is made"
+        refused = refused.alerting(AlertKind.RETRIES_EXHAUSTED, detail)
+    refused = refused.adding(HeldUp(refund.id, code, refused=True))
+    pause = retries.before_refund(refund.refusals + 1)
+    amount_minor = refund.amount_minor
+    return refused.opening(Operation.REFUND, amount_minor, now, refund_id=refund.id, alerted=True, delay=pause)
+
+
+def delay(change: Change, refund_id: UUID, told: str, reason: str, now: datetime) -> Change:
+    """The refund under way takes longer than its customer would think: `told` to them, `reason` to operations."""
+    amount_minor = change.attempt.amount_minor
+    event = events.refund_delayed(change.payment, refund_id, amount_minor, told, now)
+    return change.adding(HeldUp(refund_id, reason)).telling(event)
 
 
 def continue_refunds(change: Change, waiting: Sequence[Refund], now: datetime) -> Change:

@@ -2,9 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from caas_contracts.payments import Delivery, DeliveryDecision, PaymentPurpose, RiskRating
+
+
+class Wish(StrEnum):
+    """How the money is asked for: what there is to deliver for it, and when, depends on that (RSK-2)."""
+
+    HOLD = "hold"
+    SALE = "sale"
+    AHEAD = "ahead"
+    RENEWAL = "renewal"
+
 
 RATINGS: Final[Mapping[PaymentPurpose, RiskRating]] = {
     PaymentPurpose.RESERVATION: RiskRating.LOW,

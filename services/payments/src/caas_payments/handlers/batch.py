@@ -28,6 +28,7 @@ from caas_payments.domain.payment import (
     Deadline,
     Dropped,
     Froze,
+    HeldUp,
     Moved,
     Owed,
     Payment,
@@ -43,19 +44,15 @@ from caas_payments.domain.payment import (
 )
 from caas_payments.domain.refund import Refund, RefundState
 from caas_payments.gateway import GatewayTask
-from caas_payments.store import actions, attempts, audit, calls, cases, payments, proofs, refunds
+from caas_payments.store import actions, attempts, audit, calls, cases, payments, proofs, refunds, risk
 from caas_payments.store.actions import NewAction
 from caas_payments.store.calls import NewCall
 from caas_payments.store.cases import ClosedCase, NewCase
+from caas_payments.store.risk import RiskInputs
 
 GATEWAY_EFFECT: Final = "gateway"
 HOLD_DEADLINE: Final = "hold-deadline"
 ACTION_DEADLINE: Final = "action-deadline"
-
-_REFUND_STATES: Final = {
-    AttemptState.SUCCEEDED: RefundState.SUCCEEDED,
-    AttemptState.REFUSED: RefundState.REFUSED,
-}
 
 
 class Batch:
@@ -66,11 +63,13 @@ class Batch:
         self._jitter = jitter
         self._payments = {payment.id: payment for payment in locked}
         self._created: set[UUID] = set()
+        self._inputs: list[RiskInputs] = []
         self._changed: set[UUID] = set()
         self._proofs: list[Proof] = []
         self._captures: list[tuple[UUID, Captured]] = []
         self._owed: list[Refund] = []
         self._dropped: list[UUID] = []
+        self._held_up: dict[UUID, HeldUp] = {}
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self._opened: set[tuple[UUID, int]] = set()
         self._audit: list[AuditEntry] = []
@@ -99,9 +98,10 @@ class Batch:
             raise Refused("unknown_payment", f"there is no payment {payment_id}: compare its sender's records")
         return payment
 
-    def create(self, change: Change, cause: Cause) -> None:
-        """A payment that this transaction creates."""
+    def create(self, change: Change, inputs: RiskInputs, cause: Cause) -> None:
+        """A payment that this transaction creates, and what its delivery decision was taken from (RSK-2)."""
         self._created.add(change.payment.id)
+        self._inputs.append(inputs)
         self.apply(change, cause)
 
     def apply(self, change: Change, cause: Cause) -> None:
@@ -134,6 +134,7 @@ class Batch:
         tx = self._tx
         if self._created:
             await payments.insert_payments(tx, [self._payments[name] for name in sorted(self._created)])
+            await risk.insert_inputs(tx, self._inputs)
         updated = sorted(self._changed - self._created)
         if updated:
             await payments.update_payments(tx, [self._payments[name] for name in updated])
@@ -162,10 +163,12 @@ class Batch:
         if opened:
             await attempts.insert_attempts(self._tx, opened)
         resolved = {
-            attempt.refund_id: _REFUND_STATES[attempt.state]
+            attempt.refund_id: RefundState.SUCCEEDED
             for attempt in self._attempts.values()
-            if attempt.refund_id is not None and attempt.state in _REFUND_STATES
+            if attempt.refund_id is not None and attempt.state is AttemptState.SUCCEEDED
         } | dict.fromkeys(self._dropped, RefundState.REFUSED)
+        if self._held_up:
+            await refunds.hold_up(self._tx, list(self._held_up.values()))
         if resolved:
             await refunds.resolve_refunds(self._tx, resolved)
 
@@ -194,15 +197,25 @@ class Batch:
                 self._proofs.append(proof)
             case Captured() as captured:
                 self._captures.append((payment.id, captured))
+            case Owed() | Dropped() | HeldUp():
+                self._keep_refund(payment, record)
+            case _:
+                assert_never(record)
+
+    def _keep_refund(self, payment: Payment, record: Owed | Dropped | HeldUp) -> None:
+        match record:
             case Dropped(refund_id):
                 self._dropped.append(refund_id)
-            case Owed(refund_id, amount_minor, reason):
+            case HeldUp(refund_id):
+                self._held_up[refund_id] = record
+            case Owed(refund_id, amount_minor, reason, verdict):
                 owed = Refund(
                     id=refund_id,
                     payment_id=payment.id,
                     amount_minor=amount_minor,
                     reason=reason,
                     requested_at=self._tx.now,
+                    proof=verdict,
                 )
                 self._owed.append(owed)
             case _:

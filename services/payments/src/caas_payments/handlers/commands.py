@@ -1,6 +1,7 @@
 """What payments may be asked (PAY-6): authorize or charge, give up, record a settlement, refund."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -16,11 +17,16 @@ from caas_payments.domain.payment import Change, Intent, Payment
 from caas_payments.domain.risk import CustomerHistory, decide_delivery
 from caas_payments.domain.rules import Rules
 from caas_payments.handlers.batch import Batch
-from caas_payments.store import payments, refunds, settlements
+from caas_payments.store import payments, proofs, refunds, settlements
+from caas_payments.store.proofs import Delivered
+from caas_payments.store.risk import RiskInputs
 
 
 async def begin_payments(received: Sequence[Received[Beginning]], /, *, tx: Tx, rules: Rules) -> None:
-    """Decide on the risk (RSK-2), then ask for hold or sale; the same intent twice is one payment (PAY-7)."""
+    """Decide on the risk (RSK-2), then ask for hold or sale; the same intent twice is one payment (PAY-7).
+
+    A renewal needs the stored success of the activation that it renews (REC-1, SVC-6).
+    """
     batch = await Batch.lock(tx, (), rules.jitter)
     commands = [one.message for one in received]
     known = _Known(
@@ -31,6 +37,7 @@ async def begin_payments(received: Sequence[Received[Beginning]], /, *, tx: Tx, 
             [one for one in map(authorization.activation_of, commands) if one is not None],
         )
     )
+    delivered = await _read_delivered(commands, tx)
     histories = dict(await payments.read_histories(tx, {command.customer_id for command in commands}))
     for one in received:
         command = one.message
@@ -40,15 +47,22 @@ async def begin_payments(received: Sequence[Received[Beginning]], /, *, tx: Tx, 
             continue
         history = histories.get(command.customer_id, CustomerHistory())
         intent = _decide(command, history, rules)
-        change = authorization.initiate(intent, tx.now)
-        batch.create(change, one.cause)
+        renewed = authorization.renewed_by(command)
+        not_activated = renewed is not None and delivered.get(renewed) != Delivered.of(intent)
+        change = authorization.initiate(intent, tx.now, not_activated=not_activated)
+        batch.create(change, RiskInputs(intent.payment_id, authorization.risk_wish_of(command), history), one.cause)
         known.add(change.payment)
         histories[command.customer_id] = history.with_another(change.payment.at_risk_minor)
     await batch.write()
 
 
+async def _read_delivered(commands: Sequence[Beginning], tx: Tx) -> Mapping[UUID, Delivered]:
+    renewed = {name for name in map(authorization.renewed_by, commands) if name is not None}
+    return await proofs.read_delivered(tx, renewed) if renewed else {}
+
+
 async def cancel_payments(received: Sequence[Received[CancelPayment]], /, *, tx: Tx, rules: Rules) -> None:
-    """Release what is held, or will be: the activation was never requested (SVC-11)."""
+    """Release what is held, or will be, and give back what was taken ahead: no activation was requested (SVC-11)."""
     batch = await Batch.lock(tx, {one.message.payment_id for one in received}, rules.jitter)
     for one in received:
         command = one.message
@@ -137,7 +151,8 @@ async def ask_refund(asked: refund.Refund, currency: str, *, tx: Tx, rules: Rule
     objection = refund.refund_objection(payment, asked.amount_minor, currency)
     if objection is not None:
         return objection
-    await refunds.insert_refund(tx, asked)
+    verdict = payment.proof if payment.intent.taken_ahead else None
+    await refunds.insert_refund(tx, replace(asked, proof=verdict))
     batch.apply(refund.request_refund(payment, asked, tx.now), tx.cause)
     await batch.write()
     return None

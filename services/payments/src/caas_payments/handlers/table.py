@@ -18,6 +18,7 @@ from caas_contracts.payments import (
     RecordSettlement,
     RefundPayment,
 )
+from caas_contracts.purchase_life import ChargePlannedService, ChargeRenewal
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway.webhooks import WebhookReader
 from caas_payments.handlers.batch import ACTION_DEADLINE, HOLD_DEADLINE
@@ -36,6 +37,8 @@ from caas_payments.handlers.results import accept_failures, accept_successes, pa
 HANDLERS: Final[Mapping[type[Message], Any]] = {
     AuthorizePayment: begin_payments,
     ChargePayment: begin_payments,
+    ChargePlannedService: begin_payments,
+    ChargeRenewal: begin_payments,
     CancelPayment: cancel_payments,
     RecordSettlement: record_settlements,
     QueryPaymentStatus: report_statuses,

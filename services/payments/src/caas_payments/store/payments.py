@@ -58,8 +58,10 @@ GROUP BY customer_id
 INSERT: Final = """
 INSERT INTO payments (id, idempotency_key, purpose, customer_id, subject_id, activation_id, vehicle_id, service_code,
     amount_minor, currency, payment_method, risk_rating, delivery_decision, delivery_reasons, risk_policy_version,
-    status, attempts, at_risk_minor, customer_present, version, created_at, updated_at)
-SELECT *, 1, $3, $3 FROM unnest($1::new_payment[], $2::boolean[]) AS n ORDER BY n.id
+    status, attempts, at_risk_minor, customer_present, taken_ahead, renewed_activation_id, renewed_kind, version,
+    created_at, updated_at)
+SELECT *, 1, $6, $6
+FROM unnest($1::new_payment[], $2::boolean[], $3::boolean[], $4::uuid[], $5::text[]) AS n ORDER BY n.id
 ON CONFLICT DO NOTHING
 """
 
@@ -116,8 +118,16 @@ async def read_histories(tx: Tx, customer_ids: Collection[str]) -> Mapping[str, 
 
 async def insert_payments(tx: Tx, payments: Sequence[Payment]) -> None:
     """Raises ConcurrentChange when one of them was created by another transaction meanwhile."""
-    present = [payment.intent.customer_present for payment in payments]
-    tag = await tx.execute(INSERT, [_new(payment) for payment in payments], present, tx.now)
+    intents = [payment.intent for payment in payments]
+    tag = await tx.execute(
+        INSERT,
+        [_new(payment) for payment in payments],
+        [intent.customer_present for intent in intents],
+        [intent.taken_ahead for intent in intents],
+        [intent.renewed_activation_id for intent in intents],
+        [_renewed_kind(payment) for payment in payments],
+        tx.now,
+    )
     _require_all(tag, len(payments))
 
 
@@ -149,6 +159,12 @@ def _new(payment: Payment) -> tuple[object, ...]:
         payment.attempts,
         payment.at_risk_minor,
     )
+
+
+def _renewed_kind(payment: Payment) -> ProofKind | None:
+    """A renewal that was begun refers to a success (SVC-6); one that was refused at once to nothing."""
+    begun = payment.intent.renewed_activation_id is not None and payment.status is not PaymentStatus.FAILED
+    return ProofKind.SUCCESS if begun else None
 
 
 def _changed(payment: Payment) -> tuple[object, ...]:
@@ -236,6 +252,8 @@ def _intent(row: Record) -> Intent:
             policy_version=row["risk_policy_version"],
         ),
         customer_present=row["customer_present"],
+        taken_ahead=row["taken_ahead"],
+        renewed_activation_id=row["renewed_activation_id"],
     )
 
 

@@ -8,15 +8,28 @@ from uuid import UUID
 from asyncpg import Record
 
 from caas_chassis.transaction import Tx
+from caas_payments.domain.payment import HeldUp
 from caas_payments.domain.refund import Refund, RefundState
 
 INSERT: Final = """
-INSERT INTO refunds (id, payment_id, amount_minor, reason, state, requested_at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO refunds (id, payment_id, amount_minor, reason, state, requested_at, taken_ahead, proof_id, proof_kind)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
 READ: Final = "SELECT * FROM refunds WHERE id = $1"
 
 READ_OF: Final = "SELECT * FROM refunds WHERE payment_id = ANY($1::uuid[]) ORDER BY requested_at, id"
+
+HOLD_UP: Final = """
+UPDATE refunds r SET refusals = r.refusals + n.refused::int, delayed_at = coalesce(r.delayed_at, $4),
+    delay_reason = coalesce(r.delay_reason, n.reason)
+FROM unnest($1::uuid[], $2::text[], $3::boolean[]) AS n(id, reason, refused)
+WHERE r.id = n.id
+"""
+
+READ_DELAYED: Final = """
+SELECT * FROM refunds WHERE state = 'requested' AND delayed_at IS NOT NULL ORDER BY delayed_at, id LIMIT $1
+"""
 
 RESOLVE: Final = """
 UPDATE refunds r SET state = n.state, resolved_at = $3
@@ -26,10 +39,34 @@ WHERE r.id = n.id AND r.state = 'requested'
 
 
 async def insert_refund(tx: Tx, refund: Refund) -> None:
-    """A refund that is asked for; the caller holds the payment's lock."""
+    """A refund that is asked for; the caller holds the payment's lock.
+
+    The database refuses one of money taken ahead without the verdict on its activation (SVC-6).
+    """
+    proof = refund.proof
     await tx.execute(
-        INSERT, refund.id, refund.payment_id, refund.amount_minor, refund.reason, refund.state, refund.requested_at
+        INSERT,
+        refund.id,
+        refund.payment_id,
+        refund.amount_minor,
+        refund.reason,
+        refund.state,
+        refund.requested_at,
+        proof is not None,
+        proof.id if proof else None,
+        proof.kind if proof else None,
     )
+
+
+async def hold_up(tx: Tx, held_up: Sequence[HeldUp]) -> None:
+    """Refunds that do not go by themselves; since when, and why at first, is kept. One row per refund."""
+    ids, reasons = [one.refund_id for one in held_up], [one.reason[:200] for one in held_up]
+    await tx.execute(HOLD_UP, ids, reasons, [one.refused for one in held_up], tx.now)
+
+
+async def read_delayed(tx: Tx, limit: int) -> list[Refund]:
+    """Refunds that the gateway has not made yet, those that wait longest first."""
+    return [_refund(row) for row in await tx.fetch(READ_DELAYED, limit)]
 
 
 async def read_refund(tx: Tx, refund_id: UUID) -> Refund | None:
@@ -59,4 +96,7 @@ def _refund(row: Record) -> Refund:
         reason=row["reason"],
         requested_at=row["requested_at"],
         state=RefundState(row["state"]),
+        refusals=row["refusals"],
+        delayed_at=row["delayed_at"],
+        delay_reason=row["delay_reason"],
     )

@@ -13,6 +13,7 @@ class Account(StrEnum):
     CASH_IN_TRANSIT = "cash_in_transit"
     BANK = "bank"
     CUSTOMER_ADVANCES = "customer_advances"
+    CUSTOMER_PREPAYMENTS = "customer_prepayments"
     REVENUE = "revenue"
     VAT_OUTPUT = "vat_output"
     GATEWAY_FEES = "gateway_fees"
@@ -62,6 +63,11 @@ CHART_OF_ACCOUNTS: Final[tuple[AccountDescription, ...]] = (
         Account.CUSTOMER_ADVANCES,
         AccountKind.LIABILITY,
         "reservations without VAT, invoiced and neither delivered nor forfeited yet",
+    ),
+    AccountDescription(
+        Account.CUSTOMER_PREPAYMENTS,
+        AccountKind.LIABILITY,
+        "services paid ahead, VAT included, and neither delivered nor given back yet (PLN-1)",
     ),
     AccountDescription(Account.REVENUE, AccountKind.INCOME, "sales without VAT"),
     AccountDescription(Account.VAT_OUTPUT, AccountKind.LIABILITY, "VAT owed to the tax authority"),

@@ -22,7 +22,7 @@ def expectation_of(fact: Fact) -> Expectation:
 
 
 def _signed(fact: Fact) -> tuple[ExpectationKind, int]:
-    if fact.kind in (FactKind.PAYMENT_CAPTURED, FactKind.SALE_CONFIRMED):
+    if fact.kind in (FactKind.PAYMENT_CAPTURED, FactKind.SALE_CONFIRMED, FactKind.PREPAYMENT_CONFIRMED):
         return ExpectationKind.CAPTURE, fact.amount_minor
     if fact.kind is FactKind.PAYMENT_REFUNDED:
         return ExpectationKind.REFUND, -fact.amount_minor

@@ -32,6 +32,8 @@ class FactKind(StrEnum):
     """Held money was taken (payment)."""
     SALE_CONFIRMED = "sale_confirmed"
     """Money was taken at once (payment)."""
+    PREPAYMENT_CONFIRMED = "prepayment_confirmed"
+    """Money was taken ahead of the activation that has to earn it, PLN-1 (payment)."""
     CAPTURE_FAILED = "capture_failed"
     """A delivered service could not be charged, SVC-8 (payment)."""
     SETTLEMENT_FAILED = "settlement_failed"
@@ -122,8 +124,9 @@ def payment_captured(message: PaymentCaptured, message_id: str) -> Fact:
 def sale_confirmed(message: PaymentConfirmed | OrphanSaleFound, message_id: str) -> Fact:
     """Taken at once; an orphan, which nobody bought anything with, is in transit until its refund is."""
     taken = message.taken if isinstance(message, OrphanSaleFound) else message.amount
+    is_ahead = isinstance(message, PaymentConfirmed) and message.activation_id is not None
     return Fact(
-        kind=FactKind.SALE_CONFIRMED,
+        kind=FactKind.PREPAYMENT_CONFIRMED if is_ahead else FactKind.SALE_CONFIRMED,
         fact_id=str(message.payment_id),
         payment_id=message.payment_id,
         customer_id=message.customer_id,

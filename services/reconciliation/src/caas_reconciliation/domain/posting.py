@@ -21,6 +21,12 @@ class SourceKind(StrEnum):
 
     UNPAID_SALE = "unpaid_sale"
     """A service delivered without a capture (SVC-8); the id is the payment's."""
+    PREPAID_INVOICE = "prepaid_invoice"
+    """A service that was paid ahead is delivered (PLN-1); the id is the invoice's."""
+    PREPAID_CREDIT_NOTE = "prepaid_credit_note"
+    """A sale of a service that was paid ahead is taken back; the id is the credit note's."""
+    PREPAID_REFUND = "prepaid_refund"
+    """Money that was paid ahead went back; the id is the refund's."""
     SETTLEMENT_LINE = "settlement_line"
     CASE_RESOLUTION = "case_resolution"
 
@@ -53,6 +59,7 @@ class Entry:
 _MOVES: Final[Mapping[FactKind, tuple[Account, Account]]] = {
     FactKind.PAYMENT_CAPTURED: (Account.CASH_IN_TRANSIT, Account.RECEIVABLE),
     FactKind.SALE_CONFIRMED: (Account.CASH_IN_TRANSIT, Account.RECEIVABLE),
+    FactKind.PREPAYMENT_CONFIRMED: (Account.CASH_IN_TRANSIT, Account.CUSTOMER_PREPAYMENTS),
     FactKind.PAYMENT_REFUNDED: (Account.RECEIVABLE, Account.CASH_IN_TRANSIT),
     # SVC-8: the customer keeps the service, the loss is written off.
     FactKind.CAPTURE_FAILED: (Account.WRITE_OFFS, Account.RECEIVABLE),
@@ -75,6 +82,7 @@ def _lines_of(fact: Fact) -> list[Line]:
         case (
             FactKind.PAYMENT_CAPTURED
             | FactKind.SALE_CONFIRMED
+            | FactKind.PREPAYMENT_CONFIRMED
             | FactKind.PAYMENT_REFUNDED
             | FactKind.CAPTURE_FAILED
             | FactKind.SETTLEMENT_FAILED
@@ -123,6 +131,24 @@ def unpaid_sale(placed: Fact) -> list[Entry]:
     """The sale of a service that was delivered and could not be captured: no invoice will post it (SVC-8)."""
     lines = _sale(placed.amount_minor, placed.amount_minor - placed.vat_minor)
     return _entries(placed, SourceKind.UNPAID_SALE, str(placed.payment_id), lines)
+
+
+OF_PREPAYMENTS: Final[Mapping[FactKind, SourceKind]] = {
+    FactKind.INVOICE_ISSUED: SourceKind.PREPAID_INVOICE,
+    FactKind.CREDIT_NOTE_ISSUED: SourceKind.PREPAID_CREDIT_NOTE,
+    FactKind.PAYMENT_REFUNDED: SourceKind.PREPAID_REFUND,
+}
+"""Facts that post to the receivable, and what moves that to the prepayment when the payment was one."""
+
+
+def of_prepayment(fact: Fact) -> list[Entry]:
+    """What a fact posts to the receivable is a matter of the prepayment, when its payment was taken ahead (PLN-1).
+
+    So a prepayment is a liability until the service is invoiced or the money is given back, whichever is told first.
+    """
+    owed = sum(line.amount_minor for line in _lines_of(fact) if line.account is Account.RECEIVABLE)
+    lines = [Line(Account.CUSTOMER_PREPAYMENTS, owed), Line(Account.RECEIVABLE, -owed)]
+    return _entries(fact, OF_PREPAYMENTS[fact.kind], fact.fact_id, lines)
 
 
 def settlement(line: MatchedLine, message_id: str) -> list[Entry]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from caas_chassis.errors import Refused
 from caas_chassis.handling import Received
 from caas_chassis.transaction import Tx
-from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
+from caas_contracts.billing import CreditNoteIssued, InvoiceIssued, InvoiceKind
 from caas_contracts.orders import PurchasePlaced
 from caas_contracts.payments import (
     ChargebackReceived,
@@ -23,7 +23,7 @@ from caas_contracts.vehicle_orders import VehicleOrderForfeited, VehicleOrderPla
 from caas_reconciliation.domain import facts
 from caas_reconciliation.domain.expecting import expectation_of
 from caas_reconciliation.domain.facts import Fact, FactKind
-from caas_reconciliation.domain.posting import entries_of, unpaid_sale
+from caas_reconciliation.domain.posting import OF_PREPAYMENTS, entries_of, of_prepayment, unpaid_sale
 from caas_reconciliation.handlers.findings import open_cases
 from caas_reconciliation.store import expectations, ledger, settlements
 from caas_reconciliation.store import facts as fact_store
@@ -47,9 +47,14 @@ async def post_captures(received: Sequence[Received[PaymentCaptured]], /, *, tx:
 
 
 async def post_sales(received: Sequence[Received[PaymentConfirmed | OrphanSaleFound]], /, *, tx: Tx) -> None:
-    """Money that was taken at once is in transit, as captured money is; for an orphan a refund follows."""
+    """Money that was taken at once is in transit, as captured money is; for an orphan a refund follows.
+
+    What was taken ahead of an activation is owed until it is delivered or given back (PLN-1).
+    """
     sold = [facts.sale_confirmed(one.message, one.cause.message_id) for one in received]
-    new = await _record(sold, tx=tx)
+    ahead = [fact for fact in sold if fact.kind is FactKind.PREPAYMENT_CONFIRMED]
+    new = await _record([fact for fact in sold if fact.kind is FactKind.SALE_CONFIRMED], tx=tx)
+    new += await _record_with_prepayments(ahead, tx=tx)
     await expectations.expect([expectation_of(fact) for fact in new], tx=tx)
 
 
@@ -64,7 +69,7 @@ async def post_failed_settlements(received: Sequence[Received[PaymentSettlementF
 async def post_refunds(received: Sequence[Received[PaymentRefunded]], /, *, tx: Tx) -> None:
     """Refunded money leaves through the feed too."""
     refunded = [facts.payment_refunded(one.message, one.cause.message_id) for one in received]
-    new = await _record(refunded, tx=tx)
+    new = await _record_with_prepayments(refunded, tx=tx)
     await expectations.expect([expectation_of(fact) for fact in new], tx=tx)
 
 
@@ -81,12 +86,17 @@ async def open_chargebacks(received: Sequence[Received[ChargebackReceived]], /, 
 
 async def post_invoices(received: Sequence[Received[InvoiceIssued]], /, *, tx: Tx) -> None:
     """A sale, as its invoice says it (INV-3)."""
-    await _record([facts.invoice_issued(one.message, one.cause.message_id) for one in received], tx=tx)
+    of_services = [one for one in received if one.message.kind is InvoiceKind.SERVICE]
+    others = [one for one in received if one.message.kind is not InvoiceKind.SERVICE]
+    await _record([facts.invoice_issued(one.message, one.cause.message_id) for one in others], tx=tx)
+    sold = [facts.invoice_issued(one.message, one.cause.message_id) for one in of_services]
+    await _record_with_prepayments(sold, tx=tx)
 
 
 async def post_credit_notes(received: Sequence[Received[CreditNoteIssued]], /, *, tx: Tx) -> None:
     """A sale taken back, as its credit note says it (INV-3)."""
-    await _record([facts.credit_note_issued(one.message, one.cause.message_id) for one in received], tx=tx)
+    credited = [facts.credit_note_issued(one.message, one.cause.message_id) for one in received]
+    await _record_with_prepayments(credited, tx=tx)
 
 
 async def note_vehicle_orders(received: Sequence[Received[VehicleOrderPlaced]], /, *, tx: Tx) -> None:
@@ -137,4 +147,16 @@ async def _record_with_unpaid_sales(given: Sequence[Fact], *, tx: Tx) -> list[Fa
     new = await _record(given, tx=tx)
     sales = await fact_store.unpaid_sales(payments, tx=tx)
     await ledger.post([entry for sale in sales for entry in unpaid_sale(sale)], tx=tx)
+    return new
+
+
+async def _record_with_prepayments(given: Sequence[Fact], *, tx: Tx) -> list[Fact]:
+    """Store and post, and post what facts of payments that were taken ahead say of the prepayment (PLN-1)."""
+    if not given:
+        return []
+    payments = sorted({fact.paid_by for fact in given})
+    await fact_store.lock_payments(payments, tx=tx)
+    new = await _record(given, tx=tx)
+    of_prepayments = await fact_store.of_prepayments(payments, OF_PREPAYMENTS, tx=tx)
+    await ledger.post([entry for fact in of_prepayments for entry in of_prepayment(fact)], tx=tx)
     return new

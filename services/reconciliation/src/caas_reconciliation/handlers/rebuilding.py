@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from caas_chassis.transaction import Tx
 from caas_reconciliation.domain.case import closing_of, resolution_entry, resolution_lines
 from caas_reconciliation.domain.facts import Fact, FactKind
-from caas_reconciliation.domain.posting import Entry, Line, entries_of, settlement, unpaid_sale
+from caas_reconciliation.domain.posting import (
+    OF_PREPAYMENTS,
+    Entry,
+    Line,
+    entries_of,
+    of_prepayment,
+    settlement,
+    unpaid_sale,
+)
 from caas_reconciliation.store import cases, facts, ledger, settlements
 
 type _Books = dict[tuple[str, str], set[tuple[Line, str]]]
@@ -53,8 +61,11 @@ def _of_facts(stored: Iterable[Fact]) -> list[Entry]:
     told = list(stored)
     unpaid = {fact.payment_id for fact in told if fact.kind is FactKind.CAPTURE_FAILED}
     placed = [fact for fact in told if fact.kind is FactKind.PURCHASE_PLACED and fact.payment_id in unpaid]
+    ahead = {fact.payment_id for fact in told if fact.kind is FactKind.PREPAYMENT_CONFIRMED}
+    prepaid = [fact for fact in told if fact.kind in OF_PREPAYMENTS and fact.payment_id in ahead]
     own = [entry for fact in told for entry in entries_of(fact)]
-    return own + [entry for fact in placed for entry in unpaid_sale(fact)]
+    own += [entry for fact in placed for entry in unpaid_sale(fact)]
+    return own + [entry for fact in prepaid for entry in of_prepayment(fact)]
 
 
 async def _of_resolutions(*, tx: Tx) -> list[Entry]:

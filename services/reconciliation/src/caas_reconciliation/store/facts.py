@@ -43,6 +43,13 @@ FROM fact f JOIN fact p ON p.payment_id = f.payment_id AND p.kind = 'purchase_pl
 WHERE f.kind = 'capture_failed' AND f.payment_id = ANY($1::uuid[])
 """
 
+SELECT_OF_PREPAYMENTS: Final = """
+SELECT f.kind, f.fact_id, f.payment_id, f.customer_id, f.amount_minor, f.vat_minor, f.advance_minor, f.currency,
+       f.occurred_at, f.transaction_id, f.message_id
+FROM fact p JOIN fact f ON f.payment_id = p.payment_id AND f.kind = ANY($2::text[])
+WHERE p.kind = 'prepayment_confirmed' AND p.payment_id = ANY($1::uuid[])
+"""
+
 SELECT_VAT_OF_RESERVATIONS: Final = """
 SELECT fact_id, vat_minor FROM fact WHERE kind = 'vehicle_order_placed' AND fact_id = ANY($1::text[])
 """
@@ -77,6 +84,11 @@ async def unpaid_sales(payment_ids: Sequence[UUID], *, tx: Tx) -> list[Fact]:
     Instant and message are those of the failed capture, which is when the sale became a loss.
     """
     return [_fact(row) for row in await tx.fetch(SELECT_UNPAID_SALES, payment_ids)]
+
+
+async def of_prepayments(payment_ids: Sequence[UUID], kinds: Iterable[FactKind], *, tx: Tx) -> list[Fact]:
+    """Facts of these kinds about those of the payments that were taken ahead (PLN-1)."""
+    return [_fact(row) for row in await tx.fetch(SELECT_OF_PREPAYMENTS, payment_ids, sorted(kinds))]
 
 
 async def vat_of_reservations(order_ids: Sequence[UUID], *, tx: Tx) -> dict[str, int]:
