@@ -27,7 +27,7 @@ from tests.chaos.subscribers import Subscribers
 
 BOUQUET_EVERY_S: Final = 4.0
 STORM_LIMIT_S: Final = 420.0
-CALM_WITHIN_S: Final = 150.0
+CALM_WITHIN_S: Final = 300.0
 ROUNDS_OF_TIME: Final = 6
 REFUNDABLE: Final = """
 SELECT id, captured_minor FROM payments WHERE captured_minor > 0 AND refunded_minor + refunding_minor = 0
