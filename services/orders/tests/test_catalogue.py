@@ -33,6 +33,17 @@ FACTS = {
     "next_attempt_on": "04/11/2026",
     "link": "https://pay.example/confirmations#token",
     "expires_at": "05/11/2026 09:00",
+    "is_refunded": False,
+    "withdrawal": "0200",
+    "declared_at": "22/11/2026 10:00:00 (CET, UTC+01:00)",
+    "confirmed_at": "22/11/2026 10:01:00 (CET, UTC+01:00)",
+    "refund": "8,99 €",
+    "objection": "withdrawal_period_over",
+    "starts_at": "01/12/2026 00:00",
+    "period_months": 1,
+    "period_from": "01/12/2026 00:00",
+    "period_to": "01/01/2027 00:00",
+    "stopped": "payment_failed",
     "cancelled_at": "08/11/2026 05:00",
 }
 

@@ -244,9 +244,12 @@ async def test_the_catalogue_shows_what_fits_and_what_is_active(client: Client) 
     assert states["seat-heating"] == "available"
     assert "tow-assist" not in states, "it needs another model and equipment"
     audio = next(service for service in services if service["service_code"] == "premium-audio")
-    assert {"kind": "permanent", "duration_days": None, "price": {"amount_minor": 14900, "currency": "EUR"}} in (
-        audio["prices"]
-    )
+    assert {
+        "kind": "permanent",
+        "duration_days": None,
+        "period_months": None,
+        "price": {"amount_minor": 14900, "currency": "EUR"},
+    } in audio["prices"]
 
 
 async def test_the_purchase_file_has_purchases_notifications_and_invoices(client: Client) -> None:

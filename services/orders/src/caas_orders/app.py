@@ -30,12 +30,16 @@ from caas_orders.gateway.supply import (
 )
 from caas_orders.gateway.vss import VssClient
 from caas_orders.handlers import handlers
+from caas_orders.handlers.deadlines import ACTIVATION_TIMER, EXPIRY_TIMER, RENEWAL_TIMER
 from caas_orders.handlers.errands import FACTORY_EFFECT, REGISTRATION_EFFECT, TRANSPORT_EFFECT
+from caas_orders.handlers.expiring import expire_due
 from caas_orders.handlers.order_amending import DEADLINE_TIMER
 from caas_orders.handlers.order_paying import forfeit_overdue
+from caas_orders.handlers.paying_ahead import activate_due
 from caas_orders.handlers.placing import MAINTENANCE_EFFECT
 from caas_orders.handlers.publishing_plans import RatePlanPublisher
 from caas_orders.handlers.purchasing import record_maintenance
+from caas_orders.handlers.renewing import renew_due
 from caas_orders.handlers.supplying import record_factory_orders, record_registrations, record_transports
 from caas_orders.handlers.telling import ALERT_MAIL_EFFECT, MAIL_EFFECT, record_alert_mails, record_mails
 from caas_orders.http import routers
@@ -93,7 +97,12 @@ def orders_service(
         ],
         loops=[RatePlanPublisher],
         append_only=("published_rate_plan",),
-        timers={DEADLINE_TIMER: partial(forfeit_overdue, policy=rules)},
+        timers={
+            DEADLINE_TIMER: partial(forfeit_overdue, policy=rules),
+            ACTIVATION_TIMER: activate_due,
+            RENEWAL_TIMER: renew_due,
+            EXPIRY_TIMER: expire_due,
+        },
     )
 
 

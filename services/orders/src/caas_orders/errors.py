@@ -68,11 +68,43 @@ class DurationNotOffered(Problem):
 
 
 class DurationNotAllowed(Problem):
-    """A permanent purchase with a duration."""
+    """A duration for a purchase that has none."""
 
     status = 422
     code = "duration_not_allowed"
-    title = "A permanent purchase has no duration"
+    title = "This purchase has no duration"
+
+
+class PeriodNotOffered(Problem):
+    """The service has no price for periods of so many months (REC-1)."""
+
+    status = 422
+    code = "period_not_offered"
+    title = "The service is not offered for this period"
+
+
+class PeriodNotAllowed(Problem):
+    """A period for a purchase that does not recur."""
+
+    status = 422
+    code = "period_not_allowed"
+    title = "This purchase has no period"
+
+
+class StartNotAllowed(Problem):
+    """A planned purchase without a date to come, or a date for another one (PLN-1)."""
+
+    status = 422
+    code = "start_not_allowed"
+    title = "The purchase cannot start on this date"
+
+
+class TimeZoneUnknown(Problem):
+    """No IANA name of a time zone."""
+
+    status = 422
+    code = "time_zone_unknown"
+    title = "There is no such time zone"
 
 
 class ConsentMissing(Problem):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind
@@ -20,13 +20,23 @@ from caas_orders.domain.rate_plans import PlanHistory, plan_from
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.registration import Language, Vehicle
 
+_DURATIONS: Final[Mapping[PurchaseKind, frozenset[str]]] = {
+    PurchaseKind.TEMPORARY: frozenset({"duration_days"}),
+    PurchaseKind.PERMANENT: frozenset(),
+    PurchaseKind.PLANNED: frozenset({"duration_days", "period_months"}),
+    PurchaseKind.RECURRING: frozenset({"period_months"}),
+    PurchaseKind.SUBSCRIPTION: frozenset(),
+}
+"""What may be said about how long a purchase of this kind lasts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """One service on sale.
 
     `models` are the car models it fits; `equipment` is what the car must have built in, all of it.
-    `temporary` gives the price per duration in days; `permanent` the price for ever, None when not offered.
+    `temporary` gives the price per duration in days, `recurring` per period in months (REC-1); `permanent` the price
+    for ever, None when not offered. What is planned costs the same (PLN-1).
     `plan` says what its use costs when it is subscribed (SUB-3), None when it is not offered so.
     `activation_window` is how long, in business time, the car may take to apply it.
     """
@@ -36,6 +46,7 @@ class Offer:
     models: frozenset[str]
     equipment: frozenset[str]
     temporary: Mapping[int, Money]
+    recurring: Mapping[int, Money]
     permanent: Money | None
     plan: PlanHistory | None
     currency: str
@@ -49,26 +60,39 @@ class Offer:
         """Whether this car's model and equipment allow the service (SVC-1)."""
         return vehicle.model in self.models and self.equipment <= vehicle.equipment
 
-    def price(self, kind: PurchaseKind, duration_days: int | None, now: datetime) -> Money | Refusal:
-        """The price including VAT, or why there is none. Subscribing itself costs nothing (SUB-1)."""
-        if kind is not PurchaseKind.TEMPORARY and duration_days is not None:
+    def price(
+        self, kind: PurchaseKind, duration_days: int | None, now: datetime, *, period_months: int | None = None
+    ) -> Money | Refusal:
+        """The price including VAT, or why there is none; that of a period if it recurs. Subscribing is free (SUB-1)."""
+        allowed = _DURATIONS[kind]
+        if duration_days is not None and "duration_days" not in allowed:
             return Refusal(RefusalCode.DURATION_NOT_ALLOWED, f"a {kind} purchase has no duration_days: leave it out")
-        if kind is PurchaseKind.PERMANENT:
-            return self.permanent or self._not_offered(kind)
+        if period_months is not None and ("period_months" not in allowed or duration_days is not None):
+            what = f"a {kind} purchase" if "period_months" not in allowed else "a purchase with duration_days"
+            return Refusal(RefusalCode.PERIOD_NOT_ALLOWED, f"{what} has no period_months: leave it out")
         if kind is PurchaseKind.SUBSCRIPTION:
             return self._not_offered(kind) if self.plan_in_force(now) is None else _money(0, self.currency)
-        price = self.temporary.get(duration_days) if duration_days is not None else None
-        if price is None:
-            offered = ", ".join(str(days) for days in sorted(self.temporary)) or "none"
-            return Refusal(
-                RefusalCode.DURATION_NOT_OFFERED,
-                f"{self.code} is not offered for {duration_days} days; offered durations in days: {offered}",
-            )
-        return price
+        if kind is PurchaseKind.RECURRING or period_months is not None:
+            return self._recurring(period_months)
+        if kind is PurchaseKind.TEMPORARY or duration_days is not None:
+            return self._temporary(duration_days)
+        return self.permanent or self._not_offered(kind)
 
     def plan_in_force(self, now: datetime) -> RatePlan | None:
         """The version of its plan that is agreed to by subscribing now; None when it cannot be subscribed."""
         return None if self.plan is None else self.plan.in_force_at(now)
+
+    def _temporary(self, duration_days: int | None) -> Money | Refusal:
+        price = self.temporary.get(duration_days) if duration_days is not None else None
+        offered = ", ".join(str(days) for days in sorted(self.temporary)) or "none"
+        detail = f"{self.code} is not offered for {duration_days} days; offered durations in days: {offered}"
+        return price or Refusal(RefusalCode.DURATION_NOT_OFFERED, detail)
+
+    def _recurring(self, period_months: int | None) -> Money | Refusal:
+        price = self.recurring.get(period_months) if period_months is not None else None
+        offered = ", ".join(str(months) for months in sorted(self.recurring)) or "none"
+        detail = f"{self.code} is not offered every {period_months} months; offered periods in months: {offered}"
+        return price or Refusal(RefusalCode.PERIOD_NOT_OFFERED, detail)
 
     def _not_offered(self, kind: PurchaseKind) -> Refusal:
         return Refusal(RefusalCode.KIND_NOT_OFFERED, f"{self.code} is not offered as a {kind} purchase")
@@ -129,6 +153,9 @@ def _offer(service: Mapping[str, Any], plans: Mapping[str, PlanHistory], currenc
         models=frozenset(service["models"]),
         equipment=frozenset(service["equipment"]),
         temporary=temporary,
+        recurring={
+            int(months): _money(minor, currency) for months, minor in service.get("recurring_minor", {}).items()
+        },
         permanent=None if permanent is None else _money(permanent, currency),
         plan=plans[service["plan"]] if "plan" in service else None,
         currency=currency,

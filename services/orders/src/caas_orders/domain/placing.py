@@ -1,17 +1,22 @@
 """Placing a purchase: what is asked, whether it may be bought, and the purchase that comes of it."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from caas_contracts.money import Money
 from caas_contracts.orders import PurchaseKind, PurchasePlaced
 from caas_orders.domain.catalogue import Catalogue, Offer
+from caas_orders.domain.civil_time import day_named, midnight_of, zone_named
 from caas_orders.domain.purchase import Change, Purchase
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.registration import Customer, Vehicle
 from caas_orders.domain.status import PurchaseStatus
 from caas_orders.domain.subscribing import begin_subscription
+
+FURTHEST_START: Final = timedelta(days=366)
+"""PLN-1: a year ahead. What is paid earlier than that may have to go back to a card that has expired meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,9 @@ class Wish:
     consent: bool
     requested_at: datetime
     awaited: bool
+    starts_on: str | None = None
+    time_zone: str = "Europe/Madrid"
+    period_months: int | None = None
 
     def asks_the_same_as(self, purchase: Purchase) -> bool:
         """Whether a stored purchase is this very request, asked before."""
@@ -44,7 +52,28 @@ class Wish:
             and self.kind == purchase.kind
             and self.duration_days == purchase.duration_days
             and self.payment_method == purchase.payment_method
+            and self.time_zone == purchase.time_zone
+            and self.period_months == purchase.period_months
+            and self._starts_at() == purchase.starts_at
         )
+
+    def start(self, now: datetime) -> datetime | Refusal | None:
+        """PLN-1: the first instant of the day on which a planned purchase starts; None for all that start now."""
+        zone = zone_named(self.time_zone)
+        if zone is None:
+            return Refusal(RefusalCode.TIME_ZONE_UNKNOWN, f"{self.time_zone} is no IANA time zone, like Europe/Madrid")
+        if (self.kind is PurchaseKind.PLANNED) != (self.starts_on is not None):
+            detail = "a planned purchase has starts_on, a day to come; others start at once and have none"
+            return Refusal(RefusalCode.START_NOT_ALLOWED, detail)
+        starts_at = self._starts_at()
+        if self.starts_on is not None and (starts_at is None or not now < starts_at <= now + FURTHEST_START):
+            detail = f"{self.starts_on} is not a day to come within {FURTHEST_START.days} days in {self.time_zone}"
+            return Refusal(RefusalCode.START_NOT_ALLOWED, detail)
+        return starts_at
+
+    def _starts_at(self) -> datetime | None:
+        zone, day = zone_named(self.time_zone), day_named(self.starts_on or "")
+        return None if zone is None or day is None else midnight_of(day, zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +94,18 @@ def place(wish: Wish, buyer: Buyer | None, catalogue: Catalogue, now: datetime) 
     offer = catalogue.offer_for(wish.service_code, buyer.vehicle)
     if isinstance(offer, Refusal):
         return offer
-    price = offer.price(wish.kind, wish.duration_days, now)
+    price = offer.price(wish.kind, wish.duration_days, now, period_months=wish.period_months)
     if isinstance(price, Refusal):
         return price
+    starts_at = wish.start(now)
+    if isinstance(starts_at, Refusal):
+        return starts_at
     if not wish.consent:
         return Refusal(  # DES-8: the service starts at once, which needs the customer's consent.
             RefusalCode.CONSENT_MISSING,
             "the service starts at once: ask the customer and send immediate_performance_consent true",
         )
-    purchase = _purchase(wish, offer, price, catalogue.version, now)
+    purchase = replace(_purchase(wish, offer, price, catalogue.version, now), starts_at=starts_at)
     placed = Change(purchase, (_placed(purchase, offer, buyer.customer, now),))
     if offer.maintenance_required:
         return placed  # SVC-2: the gate decides before any payment and any activation.
@@ -104,6 +136,8 @@ def _purchase(wish: Wish, offer: Offer, price: Money, catalogue_version: int, no
         updated_at=now,
         plan_code=plan.plan_code if plan else None,
         plan_version=plan.version if plan else None,
+        time_zone=wish.time_zone,
+        period_months=wish.period_months,
     )
 
 
@@ -117,6 +151,8 @@ def _placed(purchase: Purchase, offer: Offer, customer: Customer, now: datetime)
         occurred_at=now,
         kind=purchase.kind,
         duration_days=purchase.duration_days,
+        starts_at=purchase.starts_at,
+        period_months=purchase.period_months,
         vat_rate_bp=purchase.vat_rate_bp,
         service_name=offer.names[customer.language],
         customer_name=customer.name,

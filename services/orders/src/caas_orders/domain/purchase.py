@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypedDict
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
 from caas_contracts.message import Message
 from caas_contracts.money import Money
@@ -23,7 +24,9 @@ from caas_contracts.orders import (
 )
 from caas_contracts.ota import ActivateService, CancelActivation, ConfigurationValue, DeactivateService
 from caas_contracts.payments import AuthorizePayment, CancelPayment, PaymentPurpose
+from caas_contracts.purchase_life import ChargePlannedService
 from caas_orders.domain.catalogue import Offer
+from caas_orders.domain.civil_time import months_after
 from caas_orders.domain.notification import NoticeKind
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.status import (
@@ -34,8 +37,10 @@ from caas_orders.domain.status import (
     PurchaseStatus,
 )
 
+CANCELLED_BY_CUSTOMER = "cancelled_by_customer"
 DELIVERY_REFUSED = "delivery_refused"
 GATEWAY_UNREACHABLE = "gateway_unreachable"
+SETTLEMENT_FAILED = "settlement_failed"
 
 
 class Subject(TypedDict):
@@ -85,6 +90,9 @@ class Purchase:
     time_zone: str = "Europe/Madrid"  # the customer's calendar (PLN-1, REC-4)
     period_months: int | None = None  # of recurring purchases: how long a period is (REC-1)
     deactivated_at: datetime | None = None  # when the car had taken the service out again (OTA-4)
+    deactivation_delayed_at: datetime | None = None  # the car is out of reach; ota follows it (SVC-9)
+    paid_ahead_at: datetime | None = None  # its money was taken before its activation (PLN-1, RSK-2)
+    settled_minor: int = 0  # what has reached the bank, while delivery waits for it (RSK-2)
     withdrawal_id: UUID | None = None  # since the customer has withdrawn, in both steps (DES-7)
     version: int = 1
 
@@ -98,12 +106,17 @@ class Purchase:
         """Whether the outcome is known, good or bad."""
         return self.status not in IN_PROGRESS
 
+    @property
+    def answered(self) -> bool:
+        """Whether whoever waits for it is told now: a planned purchase is paid long before it ends (PLN-1)."""
+        return self.ended or self.status is PurchaseStatus.SCHEDULED
+
     def maintenance_current(self, now: datetime) -> "Change":
         """SVC-2: the gate is open; the amount may be held."""
         if self.status is not PurchaseStatus.REQUESTED:
             return Change(self)
         moved = replace(self, status=step_to(self, PurchaseStatus.AUTHORIZING), updated_at=now)
-        return Change(moved, (moved.authorize_payment(now),))
+        return Change(moved, (moved.request_payment(now),))
 
     def maintenance_refused(self, reason: str, now: datetime) -> "Change":
         """SVC-2: not current, or nobody answers: blocked before any payment."""
@@ -118,11 +131,11 @@ class Purchase:
     ) -> "Change":
         """SVC-3: the amount is held; activate when the delivery decision allows it (RSK-2)."""
         if self.status is PurchaseStatus.CANCELLING and self.activation_not_after is None:
-            return _give_payment_up(self, now, reason=self.reason)
+            return give_payment_up(self, now, reason=self.reason)
         if self.status is not PurchaseStatus.AUTHORIZING:
             return Change(self)
         if not deliver or activate_not_after <= now:
-            return _give_payment_up(self, now, reason=DELIVERY_REFUSED)
+            return give_payment_up(self, now, reason=DELIVERY_REFUSED)
         not_after = min(activate_not_after, now + offer.activation_window)  # SVC-10
         moved = replace(
             self,
@@ -135,7 +148,7 @@ class Purchase:
     def payment_failed(self, reason: str, now: datetime) -> "Change":
         """SVC-7: declined; nothing held, nothing activated."""
         if self.status is PurchaseStatus.CANCELLING:
-            return _undone(self, reason, MoneyOutcome.NEVER_HELD, now)
+            return undone(self, reason, MoneyOutcome.NEVER_HELD, now)
         if self.status is not PurchaseStatus.AUTHORIZING:
             return Change(self)
         return _declined(self, reason, MoneyOutcome.NEVER_HELD, now)
@@ -143,7 +156,7 @@ class Purchase:
     def payment_abandoned(self, now: datetime) -> "Change":
         """The gateway could not be reached and nothing was held: no decline, the customer may try again."""
         if self.status is PurchaseStatus.CANCELLING:
-            return _undone(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
+            return undone(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
         if self.status is not PurchaseStatus.AUTHORIZING:
             return Change(self)
         return failed(self, GATEWAY_UNREACHABLE, MoneyOutcome.NEVER_HELD, now)
@@ -151,7 +164,7 @@ class Purchase:
     def service_activated(self, applied_at: datetime, *, late: bool, now: datetime) -> "Change":
         """The vehicle applied the service. Late, or after the end: it is deactivated again (SVC-10)."""
         if self.status in IN_PROGRESS and not late:
-            return _settled(self, applied_at, self.money, self.reason, now)
+            return settle(self, applied_at, self.money, self.reason, now)
         if self.status in ENDED_WITHOUT_SERVICE or (late and self.status in IN_PROGRESS):
             return deactivated_again(self, now)
         return Change(self)
@@ -163,13 +176,13 @@ class Purchase:
             return Change(self, alert=(AlertKind.OUTCOME_UNKNOWN, detail))
         if self.status not in IN_PROGRESS:
             return Change(self)
-        return _settled(self, self.activated_at or activated_at, MoneyOutcome.CAPTURED, self.reason, now)
+        return settle(self, self.activated_at or activated_at, MoneyOutcome.CAPTURED, self.reason, now)
 
     def capture_failed(self, reason: str, now: datetime) -> "Change":
         """SVC-8: delivered but not paid: the customer keeps the service, the loss is written off."""
         if self.status not in IN_PROGRESS:
             return Change(self)
-        return _settled(self, self.activated_at, MoneyOutcome.WRITTEN_OFF, reason, now)
+        return settle(self, self.activated_at, MoneyOutcome.WRITTEN_OFF, reason, now)
 
     def activation_failed(self, reason: str, now: datetime) -> "Change":
         """SVC-5: proven not applied. The purchase ends when payments has released the hold."""
@@ -180,7 +193,7 @@ class Purchase:
     def payment_voided(self, reason: str, now: datetime) -> "Change":
         """The hold is released: nothing was charged and never will be (SVC-5, SVC-11)."""
         if self.status is PurchaseStatus.CANCELLING:
-            change = _undone(self, reason, MoneyOutcome.VOIDED, now)
+            change = undone(self, reason, MoneyOutcome.VOIDED, now)
         elif self.status in (PurchaseStatus.AUTHORIZING, PurchaseStatus.ACTIVATING):
             change = failed(self, self.activation_failure or reason, MoneyOutcome.VOIDED, now)
         else:
@@ -191,23 +204,24 @@ class Purchase:
         """SVC-11: the customer gives the purchase up. A success that is on its way wins."""
         if self.status is PurchaseStatus.CANCELLED or self.cancelled_at is not None:
             return Change(self)
-        if self.status in ENDED_WITHOUT_SERVICE or self.status is PurchaseStatus.EXPIRED:
+        if self.ended and self.status is not PurchaseStatus.ACTIVE:
             return Refusal(RefusalCode.ALREADY_ENDED, f"the purchase is {self.status}; there is nothing to cancel")
-        if self.status is PurchaseStatus.ACTIVE or self.activated_at or self.money:
+        if self.status is PurchaseStatus.ACTIVE or self.activated_at or (self.money and not self.paid_ahead_at):
             return Refusal(RefusalCode.ALREADY_ACTIVE, "the service is active: it can be withdrawn from, not cancelled")
         if self.status is PurchaseStatus.REQUESTED:
             return cancelled(replace(self, cancelled_at=now), MoneyOutcome.NEVER_HELD, now)
         if self.status is PurchaseStatus.CANCELLING:
             return Change(replace(self, cancelled_at=now, updated_at=now))
         if self.activation_not_after is None:
-            return _give_payment_up(replace(self, cancelled_at=now), now, reason=self.reason)
+            return give_payment_up(replace(self, cancelled_at=now), now, reason=self.reason)
         status = step_to(self, PurchaseStatus.CANCELLING)
         cancelling = replace(self, status=status, cancelled_at=now, updated_at=now)
         return Change(cancelling, () if self.activation_failure else (cancel_activation(cancelling, now),))
 
-    def authorize_payment(self, now: datetime) -> AuthorizePayment:
-        """The request to hold the price; one intent, one key (PAY-7)."""
-        return AuthorizePayment(
+    def request_payment(self, now: datetime) -> AuthorizePayment | ChargePlannedService:
+        """The request to hold the price, or to take it ahead (PLN-1); one intent, one key (PAY-7)."""
+        kind = ChargePlannedService if self.kind is PurchaseKind.PLANNED else AuthorizePayment
+        return kind(
             payment_id=payment_of(self),
             idempotency_key=f"purchase:{self.purchase_id}",
             purpose=PaymentPurpose.SERVICE,
@@ -248,21 +262,20 @@ def payment_of(purchase: Purchase) -> UUID:
     return purchase.payment_id
 
 
-def _settled(
+def settle(
     purchase: Purchase, activated_at: datetime | None, money: MoneyOutcome | None, reason: str, now: datetime
 ) -> Change:
     """ACTIVE, as soon as both the activation and the fate of its money are known (SVC-4, SVC-8)."""
     if activated_at is None or money is None:
         known = replace(purchase, activated_at=activated_at, money=money, reason=reason, updated_at=now)
         return Change(known)
-    days = purchase.duration_days
     moved = replace(
         purchase,
         status=step_to(purchase, PurchaseStatus.ACTIVE),
         activated_at=activated_at,
         money=money,
         reason=reason,
-        ends_at=None if days is None else activated_at + timedelta(days=days),
+        ends_at=_end_of(purchase, activated_at),
         updated_at=now,
     )
     charged = money is MoneyOutcome.CAPTURED
@@ -270,17 +283,33 @@ def _settled(
     return Change(moved, (event,), NoticeKind.ACTIVATED)
 
 
-def _undone(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
-    """The end of CANCELLING: by the customer's wish, or because delivery was refused (RSK-2)."""
+def first_instant(purchase: Purchase, activated_at: datetime) -> datetime:
+    """When what was bought begins. A car whose clock is behind begins no planned service on the day before."""
+    return max(activated_at, purchase.starts_at or activated_at)
+
+
+def _end_of(purchase: Purchase, activated_at: datetime) -> datetime | None:
+    """When it ends, or its first period (REC-1); None for ever."""
+    begins_at = first_instant(purchase, activated_at)
+    if purchase.period_months is not None:
+        return months_after(begins_at, purchase.period_months, ZoneInfo(purchase.time_zone))
+    return None if purchase.duration_days is None else begins_at + timedelta(days=purchase.duration_days)
+
+
+def undone(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
+    """The end of CANCELLING: by the customer's wish, because delivery was refused (RSK-2), or unpaid (SVC-8)."""
     if purchase.cancelled_at is not None:
         return cancelled(purchase, money, now)
+    if purchase.reason == SETTLEMENT_FAILED:
+        return replace(cancelled(purchase, money, now, SETTLEMENT_FAILED), notice=NoticeKind.PAYMENT_NOT_SETTLED)
     return _declined(purchase, purchase.reason or reason, money, now)
 
 
-def cancelled(purchase: Purchase, money: MoneyOutcome, now: datetime) -> Change:
-    """The customer gave it up in time (SVC-11)."""
-    moved = ended_as(purchase, PurchaseStatus.CANCELLED, "cancelled_by_customer", money, now)
-    return Change(moved, (PurchaseCancelled(**subject_of(moved, now)),), NoticeKind.CANCELLED)
+def cancelled(purchase: Purchase, money: MoneyOutcome, now: datetime, reason: str = CANCELLED_BY_CUSTOMER) -> Change:
+    """Given up in time (SVC-11): nothing was charged, or it went back."""
+    moved = ended_as(purchase, PurchaseStatus.CANCELLED, reason, money, now)
+    event = PurchaseCancelled(**subject_of(moved, now), refunded=_refunded(moved))
+    return Change(moved, (event,), NoticeKind.CANCELLED)
 
 
 def _declined(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
@@ -289,37 +318,47 @@ def _declined(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetim
 
 
 def failed(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
-    """Not active, and nothing is charged (SVC-5)."""
+    """Not active, and nothing is charged or it went back (SVC-5, PLN-1)."""
     moved = ended_as(purchase, PurchaseStatus.FAILED, reason, money, now)
-    return Change(moved, (PurchaseFailed(**subject_of(moved, now), reason=reason),), NoticeKind.FAILED_NOT_CHARGED)
+    refunded = _refunded(moved)
+    event = PurchaseFailed(**subject_of(moved, now), reason=reason, refunded=refunded)
+    return Change(moved, (event,), NoticeKind.FAILED_REFUNDED if refunded else NoticeKind.FAILED_NOT_CHARGED)
+
+
+def _refunded(purchase: Purchase) -> Money | None:
+    return purchase.price if purchase.money is MoneyOutcome.REFUNDED else None
 
 
 def deactivated_again(purchase: Purchase, now: datetime) -> Change:
-    """SVC-10: a success that nobody will pay is undone, once. The id follows from the activation's."""
+    """SVC-10: a success that nobody will pay is undone, once."""
     if purchase.deactivation_id is not None:
         return Change(purchase)
-    deactivation_id = uuid5(purchase.activation_id, "late_success")
+    detail = f"{purchase.service_code} was applied by {purchase.vehicle_id} too late; it is deactivated again"
+    return replace(taken_out(purchase, "late_success", now), alert=(AlertKind.LATE_SUCCESS, detail))
+
+
+def taken_out(purchase: Purchase, reason: str, now: datetime) -> Change:
+    """OTA-4: out of the car, once; ota follows it until it is done. The id follows from the activation's."""
+    deactivation_id = uuid5(purchase.activation_id, reason)
     command = DeactivateService(
         deactivation_id=deactivation_id,
         activation_id=purchase.activation_id,
         vehicle_id=purchase.vehicle_id,
         service_code=purchase.service_code,
-        reason="late_success",
+        reason=reason,
         requested_at=now,
     )
-    undone = replace(purchase, deactivation_id=deactivation_id, updated_at=now)
-    detail = f"{purchase.service_code} was applied by {purchase.vehicle_id} too late; it is deactivated again"
-    return Change(undone, (command,), alert=(AlertKind.LATE_SUCCESS, detail))
+    return Change(replace(purchase, deactivation_id=deactivation_id, updated_at=now), (command,))
 
 
-def _give_payment_up(purchase: Purchase, now: datetime, *, reason: str) -> Change:
+def give_payment_up(purchase: Purchase, now: datetime, *, reason: str) -> Change:
     """Only while ota was never asked: payments may release the hold at once (charge fence)."""
     if purchase.activation_not_after is not None:
         raise AssertionError(f"purchase {purchase.purchase_id}: ota was asked, its payment stays")
     cancel = CancelPayment(
         payment_id=payment_of(purchase),
         activation_id=purchase.activation_id,
-        reason="cancelled_by_customer" if purchase.cancelled_at else reason,
+        reason=CANCELLED_BY_CUSTOMER if purchase.cancelled_at else reason,
         requested_at=now,
     )
     known = purchase.status is PurchaseStatus.CANCELLING
@@ -349,12 +388,12 @@ def activate_service(
     )
 
 
-def cancel_activation(purchase: Purchase, now: datetime) -> CancelActivation:
+def cancel_activation(purchase: Purchase, now: datetime, reason: str = CANCELLED_BY_CUSTOMER) -> CancelActivation:
     """The request to stop what is not applied yet (SVC-11)."""
     return CancelActivation(
         activation_id=purchase.activation_id,
         vehicle_id=purchase.vehicle_id,
-        reason="cancelled_by_customer",
+        reason=reason,
         requested_at=now,
     )
 

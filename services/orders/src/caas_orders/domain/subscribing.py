@@ -7,10 +7,8 @@ service of one that was given up leaves the car again, whether the cancellation 
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
-from uuid import uuid5
 
 from caas_contracts.orders import PurchaseActivated
-from caas_contracts.ota import DeactivateService
 from caas_contracts.subscriptions import RatePlan, SubscriptionCancelled, SubscriptionStarted
 from caas_orders.domain.catalogue import Offer
 from caas_orders.domain.notification import NoticeKind
@@ -24,6 +22,7 @@ from caas_orders.domain.purchase import (
     failed,
     step_to,
     subject_of,
+    taken_out,
 )
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.registration import Customer
@@ -51,7 +50,7 @@ def subscription_applied(
         return _started(purchase, applied_at, offer, subscriber, now)
     if purchase.status is PurchaseStatus.CANCELLING and not late:  # SVC-11: no day of it is billed.
         change = cancelled(replace(purchase, activated_at=applied_at), MoneyOutcome.NEVER_HELD, now)
-        return change.then(_taken_out(change.purchase, now))
+        return change.then(taken_out(change.purchase, CUSTOMER_CANCELLED, now))
     if purchase.status in ENDED_WITHOUT_SERVICE or (late and purchase.status in IN_PROGRESS):
         return deactivated_again(purchase, now)  # SVC-10
     return Change(purchase)
@@ -153,18 +152,4 @@ def _ended_by_customer(purchase: Purchase, now: datetime) -> Change:
         cancelled_at=ended_at,
         occurred_at=now,
     )
-    return Change(ended, (fact,), NoticeKind.SUBSCRIPTION_CANCELLED).then(_taken_out(ended, now))
-
-
-def _taken_out(purchase: Purchase, now: datetime) -> Change:
-    """OTA-4: out of the car, once; ota follows it until it is done. The id follows from the activation's."""
-    deactivation_id = uuid5(purchase.activation_id, CUSTOMER_CANCELLED)
-    command = DeactivateService(
-        deactivation_id=deactivation_id,
-        activation_id=purchase.activation_id,
-        vehicle_id=purchase.vehicle_id,
-        service_code=purchase.service_code,
-        reason=CUSTOMER_CANCELLED,
-        requested_at=now,
-    )
-    return Change(replace(purchase, deactivation_id=deactivation_id, updated_at=now), (command,))
+    return Change(ended, (fact,), NoticeKind.SUBSCRIPTION_CANCELLED).then(taken_out(ended, CUSTOMER_CANCELLED, now))

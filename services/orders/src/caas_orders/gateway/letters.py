@@ -73,9 +73,9 @@ def rates_in_words(plan: RatePlan, unit_names: Mapping[Language, str], language:
     return words["then"].join(steps)
 
 
-def local_time(instant: datetime) -> str:
-    """An instant as people in Madrid write it: `22/11/2026 02:35`."""
-    return instant.astimezone(_MADRID).strftime("%d/%m/%Y %H:%M")
+def local_time(instant: datetime, time_zone: str = "Europe/Madrid") -> str:
+    """An instant as people in this zone write it: `22/11/2026 02:35`."""
+    return instant.astimezone(ZoneInfo(time_zone)).strftime("%d/%m/%Y %H:%M")
 
 
 def local_second(instant: datetime) -> str:

@@ -9,14 +9,16 @@ from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from caas_contracts.message import Message
 from caas_contracts.operations import AlertRaised
 from caas_contracts.orders import CancelPurchase, PlacePurchase
-from caas_contracts.ota import ActivationFailed, ServiceActivated, ServiceDeactivated
+from caas_contracts.ota import ActivationFailed, DeactivationDelayed, ServiceActivated, ServiceDeactivated
 from caas_contracts.payments import (
     PaymentAbandoned,
+    PaymentActionRequired,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentConfirmed,
     PaymentFailed,
     PaymentRefunded,
+    PaymentSettled,
     PaymentSettlementFailed,
     PaymentVoided,
 )
@@ -29,7 +31,18 @@ from caas_contracts.subscriptions import (
     SubscriptionPaymentNeedsCustomer,
 )
 from caas_orders.domain.sales_policy import SalesPolicy
-from caas_orders.handlers import listing, order_paying, placing, purchasing, subscriptions, telling, withdrawing
+from caas_orders.handlers import (
+    expiring,
+    listing,
+    order_paying,
+    paying_ahead,
+    placing,
+    purchasing,
+    renewing,
+    subscriptions,
+    telling,
+    withdrawing,
+)
 
 
 def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
@@ -41,14 +54,17 @@ def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
         PaymentConfirmed: partial(order_paying.confirm_payments, policy=policy),
         PaymentFailed: partial(order_paying.fail_payments, policy=policy),
         PaymentAbandoned: partial(order_paying.abandon_payments, policy=policy),
+        PaymentActionRequired: renewing.tell_needed,
         PaymentCaptured: purchasing.finish_captured,
+        PaymentSettled: paying_ahead.deliver_settled,
         PaymentSettlementFailed: partial(order_paying.alert_unsettled, policy=policy),
         PaymentVoided: purchasing.end_voided,
+        PaymentRefunded: paying_ahead.end_refunded,
         ServiceActivated: purchasing.note_activated,
         ActivationFailed: purchasing.note_failed,
-        PaymentRefunded: withdrawing.finish_refunded,
         RefundDelayed: withdrawing.note_delayed,
         ServiceDeactivated: withdrawing.note_deactivated,
+        DeactivationDelayed: expiring.note_delayed,
         InvoiceIssued: partial(listing.list_invoices, policy=policy),
         CreditNoteIssued: listing.list_credit_notes,
         SubscriptionPaid: subscriptions.tell_paid,

@@ -3,7 +3,7 @@
 The number of SQL statements of a batch does not depend on its size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,7 +12,10 @@ from caas_chassis.handling import Received
 from caas_chassis.transaction import Tx
 from caas_contracts.message import Message
 from caas_orders.domain.purchase import Change, Purchase
+from caas_orders.domain.status import PurchaseStatus
 from caas_orders.domain.withdrawing import progressed, withdrawal_followed
+from caas_orders.handlers.deadlines import set_deadline
+from caas_orders.handlers.renewing import begin_recurrences
 from caas_orders.handlers.telling import Notice, tell
 from caas_orders.store import purchases, withdrawals
 
@@ -52,12 +55,30 @@ async def amend_each[F](
             change = withdrawal_followed(before, verb(before, fact), tx.now)
             present[purchase_id] = change.purchase
             changes.append(Caused(change, cause))
-    await write([purchase for key, purchase in present.items() if purchase is not locked[key]], tx=tx)
+    await write(locked, changes, tx=tx)
+
+
+async def write(locked: Mapping[UUID, Purchase], changes: Sequence[Caused], *, tx: Tx) -> None:
+    """Write back what changes made of purchases that this transaction has locked, with all that follows from it."""
+    last = {caused.change.purchase.purchase_id: caused for caused in changes}
+    changed = [(caused.change.purchase, caused.cause) for caused in last.values()]
+    changed = [(purchase, cause) for purchase, cause in changed if purchase is not locked[purchase.purchase_id]]
+    await _save([purchase for purchase, _ in changed], tx=tx)
+    for purchase, cause in changed:
+        set_deadline(locked[purchase.purchase_id], purchase, cause, tx=tx)
     await announce(changes, tx=tx)
+    began = [(purchase, cause) for purchase, cause in changed if _begins_to_recur(locked, purchase)]
+    if began:
+        await begin_recurrences(began, tx=tx)
 
 
-async def write(changed: Sequence[Purchase], *, tx: Tx) -> None:
-    """Write purchases that this transaction has locked and changed, and what that means for their withdrawals."""
+def _begins_to_recur(locked: Mapping[UUID, Purchase], purchase: Purchase) -> bool:
+    is_active = purchase.status is PurchaseStatus.ACTIVE and purchase.period_months is not None
+    return is_active and locked[purchase.purchase_id].status is not PurchaseStatus.ACTIVE
+
+
+async def _save(changed: Sequence[Purchase], *, tx: Tx) -> None:
+    """With what the purchases mean for their withdrawals."""
     if not changed:
         return
     await purchases.save(changed, tx=tx)
@@ -76,7 +97,7 @@ async def announce(changes: Sequence[Caused], *, tx: Tx) -> None:
         if change.alert is not None:
             kind, detail = change.alert
             tx.alert(kind, str(change.purchase.purchase_id), detail, cause=caused.cause)
-        if change.messages and change.purchase.awaited and change.purchase.ended:
+        if change.messages and change.purchase.awaited and change.purchase.answered:
             tx.notify(waiting_key(change.purchase.purchase_id))
     told = [(caused.change.purchase, caused.change.notice, caused.cause) for caused in changes]
     await tell([Notice(purchase, kind, cause) for purchase, kind, cause in told if kind is not None], tx=tx)

@@ -31,7 +31,7 @@ from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.reserving import reservation_failed, reservation_paid
 from caas_orders.domain.sales_policy import SalesPolicy
 from caas_orders.domain.vehicle_order import OrderChange, VehicleOrder
-from caas_orders.handlers import purchasing
+from caas_orders.handlers import paying_ahead, purchasing, renewing
 from caas_orders.handlers.order_amending import CausedChange, amend_orders, announce_orders
 from caas_orders.store import vehicle_orders
 
@@ -50,13 +50,16 @@ class RestWish:
 
 
 async def confirm_payments(received: Sequence[Received[PaymentConfirmed]], *, tx: Tx, policy: SalesPolicy) -> None:
-    """RES-2, FIN-3: the money is taken. What no order can take goes back."""
+    """RES-2, FIN-3, PLN-1, REC-1: the money is taken. What no order can take goes back."""
 
     def confirmed(order: VehicleOrder, event: PaymentConfirmed) -> OrderChange:
         if event.purpose is PaymentPurpose.RESERVATION:
             return reservation_paid(order, event.payment_id, event.amount, policy, tx.now)
         return final_paid(order, event.payment_id, event.amount, tx.now)
 
+    services = [one for one in received if one.message.purpose is PaymentPurpose.SERVICE]
+    await paying_ahead.confirm_paid_ahead(services, tx=tx)
+    await renewing.confirm_renewals(services, tx=tx)
     await amend_orders(_of_orders(received), confirmed, policy, tx=tx)
 
 
@@ -69,6 +72,7 @@ async def fail_payments(received: Sequence[Received[PaymentFailed]], *, tx: Tx, 
         return final_declined(order, event.payment_id, event.reason, policy, tx.now)
 
     await purchasing.decline_failed(_of_services(received), tx=tx)
+    await renewing.fail_renewals(_of_services(received), tx=tx)
     await amend_orders(_of_orders(received), failed, policy, tx=tx)
 
 
@@ -81,6 +85,7 @@ async def abandon_payments(received: Sequence[Received[PaymentAbandoned]], *, tx
         return final_abandoned(order, event.payment_id, GATEWAY_UNREACHABLE, policy, tx.now)
 
     await purchasing.fail_abandoned(_of_services(received), tx=tx)
+    await renewing.abandon_renewals(_of_services(received), tx=tx)
     await amend_orders(_of_orders(received), abandoned, policy, tx=tx)
 
 
@@ -94,7 +99,7 @@ async def alert_unsettled(
         detail = f"{money} of the {event.purpose} payment {event.payment_id} did not settle ({event.reason}); decide"
         return OrderChange(order).alerting(AlertKind.SETTLEMENT_FAILED, f"{detail} with the customer; order stands")
 
-    await purchasing.keep_unpaid(_of_services(received), tx=tx)
+    await purchasing.take_unsettled(_of_services(received), tx=tx)
     await amend_orders(_of_orders(received), lost, policy, tx=tx)
 
 

@@ -87,4 +87,7 @@ def _wish(message: PlacePurchase) -> Wish:
         consent=message.immediate_performance_consent,
         requested_at=message.requested_at,
         awaited=False,
+        starts_on=message.starts_on,
+        time_zone=message.time_zone,
+        period_months=message.period_months,
     )

@@ -1,6 +1,6 @@
 """What the facts of payments, ota and the maintenance system make of purchases (SVC-2 to SVC-11)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import structlog
@@ -23,8 +23,10 @@ from caas_contracts.payments import (
     SettlementStage,
 )
 from caas_orders.domain.catalogue import current_catalogue
+from caas_orders.domain.paying_ahead import settlement_failed
 from caas_orders.domain.purchase import Change, Purchase
 from caas_orders.domain.refusal import Refusal, RefusalCode
+from caas_orders.domain.status import PurchaseStatus
 from caas_orders.domain.subscribing import (
     begin_subscription,
     cancel_subscription,
@@ -33,7 +35,8 @@ from caas_orders.domain.subscribing import (
 )
 from caas_orders.domain.withdrawing import withdrawal_followed
 from caas_orders.gateway import Current, MaintenanceAnswer, MaintenanceQuestion
-from caas_orders.handlers.amending import Caused, amend, amend_each, announce, write
+from caas_orders.handlers.amending import Caused, amend, amend_each, write
+from caas_orders.handlers.renewing import end_recurrences
 from caas_orders.store import purchases, registrations
 
 _log = structlog.get_logger(__name__)
@@ -51,38 +54,38 @@ async def activate_authorized(received: Sequence[Received[PaymentAuthorized]], *
             now=tx.now,
         )
 
-    await amend(received, _paid_purchase, authorize, tx=tx)
+    await _amend_paid(received, authorize, tx=tx)
 
 
 async def decline_failed(received: Sequence[Received[PaymentFailed]], *, tx: Tx) -> None:
     """SVC-7: declined; nothing is activated."""
-    await amend(received, _paid_purchase, lambda purchase, event: purchase.payment_failed(event.reason, tx.now), tx=tx)
+    await _amend_paid(received, lambda purchase, event: purchase.payment_failed(event.reason, tx.now), tx=tx)
 
 
 async def fail_abandoned(received: Sequence[Received[PaymentAbandoned]], *, tx: Tx) -> None:
     """The gateway could not be reached; nothing is held, the customer may try again."""
-    await amend(received, _paid_purchase, lambda purchase, _: purchase.payment_abandoned(tx.now), tx=tx)
+    await _amend_paid(received, lambda purchase, _: purchase.payment_abandoned(tx.now), tx=tx)
 
 
 async def finish_captured(received: Sequence[Received[PaymentCaptured]], *, tx: Tx) -> None:
     """SVC-4: activated and paid."""
-    await amend(
-        received,
-        _paid_purchase,
-        lambda purchase, event: purchase.payment_captured(event.activated_at, tx.now),
-        tx=tx,
-    )
+    await _amend_paid(received, lambda purchase, event: purchase.payment_captured(event.activated_at, tx.now), tx=tx)
 
 
-async def keep_unpaid(received: Sequence[Received[PaymentSettlementFailed]], *, tx: Tx) -> None:
-    """SVC-8: delivered, and its capture failed: the customer keeps it. A later loss changes no purchase."""
-    lost = [one for one in received if one.message.stage is SettlementStage.CAPTURE]
-    await amend(lost, _paid_purchase, lambda purchase, event: purchase.capture_failed(event.reason, tx.now), tx=tx)
+async def take_unsettled(received: Sequence[Received[PaymentSettlementFailed]], *, tx: Tx) -> None:
+    """SVC-8: delivered: the customer keeps it, and a later loss changes no purchase. Still pending: it is given up."""
+
+    def lose(purchase: Purchase, event: PaymentSettlementFailed) -> Change:
+        if event.stage is SettlementStage.CAPTURE:
+            return purchase.capture_failed(event.reason, tx.now)
+        return settlement_failed(purchase, tx.now)
+
+    await _amend_paid(received, lose, tx=tx)
 
 
 async def end_voided(received: Sequence[Received[PaymentVoided]], *, tx: Tx) -> None:
     """SVC-5, SVC-11: the hold is released; the purchase has failed or is cancelled, and nothing was charged."""
-    await amend(received, _paid_purchase, lambda purchase, event: purchase.payment_voided(event.reason, tx.now), tx=tx)
+    await _amend_paid(received, lambda purchase, event: purchase.payment_voided(event.reason, tx.now), tx=tx)
 
 
 async def note_activated(received: Sequence[Received[ServiceActivated]], *, tx: Tx) -> None:
@@ -127,7 +130,7 @@ async def cancel_purchase(message: CancelPurchase, *, tx: Tx) -> None:
 
 
 async def cancel(purchase_id: UUID, customer_id: str, *, tx: Tx) -> Purchase | Refusal:
-    """SVC-11, SUB-7: give a pending purchase or a subscription up, or say why it is too late.
+    """SVC-11, SUB-7, REC-2: give a pending purchase, a subscription or later periods up, or say why it is too late.
 
     Somebody else's purchase is unknown.
     """
@@ -135,13 +138,14 @@ async def cancel(purchase_id: UUID, customer_id: str, *, tx: Tx) -> Purchase | R
     purchase = locked.get(purchase_id)
     if purchase is None or purchase.customer_id != customer_id:
         return Refusal(RefusalCode.PURCHASE_NOT_FOUND, f"there is no purchase {purchase_id}")
+    if purchase.status is PurchaseStatus.ACTIVE and purchase.period_months is not None:  # REC-2
+        return (await end_recurrences([purchase_id], tx.cause, tx=tx))[purchase_id]
     is_subscription = purchase.kind is PurchaseKind.SUBSCRIPTION
     change = cancel_subscription(purchase, tx.now) if is_subscription else purchase.cancel(tx.now)
     if isinstance(change, Refusal):
         return change
     change = withdrawal_followed(purchase, change, tx.now)
-    await write([change.purchase] if change.purchase is not purchase else [], tx=tx)
-    await announce([Caused(change, tx.cause)], tx=tx)
+    await write(locked, [Caused(change, tx.cause)], tx=tx)
     return change.purchase
 
 
@@ -159,6 +163,15 @@ def _gate(purchase: Purchase, answer: MaintenanceAnswer, tx: Tx) -> Change:
     return purchase.maintenance_current(tx.now)
 
 
-def _paid_purchase(event: PaymentEvent) -> UUID:
-    """A payment of a service pays for a purchase; the subjects of other payments are no purchase of ours."""
-    return event.subject_id
+async def _amend_paid[M: PaymentEvent](
+    received: Sequence[Received[M]], verb: Callable[[Purchase, M], Change], *, tx: Tx
+) -> None:
+    """A payment of a service pays for a purchase, or for a later period of it, which is no matter of this module.
+
+    The subjects of other payments are no purchase of ours.
+    """
+
+    def tell(purchase: Purchase, event: M) -> Change:
+        return verb(purchase, event) if event.payment_id == purchase.payment_id else Change(purchase)
+
+    await amend(received, lambda event: event.subject_id, tell, tx=tx)

@@ -148,13 +148,20 @@ def _letter(notice: Notice, customer: Customer) -> Letter:
         "reason": purchase.reason,
         "charged": purchase.charged,
         "is_refunded": purchase.money is MoneyOutcome.REFUNDED,
-        "activated_at": local_time(purchase.activated_at) if purchase.activated_at else "",
-        "ends_at": local_time(purchase.ends_at) if purchase.ends_at else "",
+        "starts_at": _local(purchase.starts_at, purchase),
+        "activated_at": _local(purchase.activated_at, purchase),
+        "ends_at": _local(purchase.ends_at, purchase),
+        "period_months": purchase.period_months or 0,
         "is_subscription": purchase.kind is PurchaseKind.SUBSCRIPTION,
         "plan": _plan(purchase, language),
     }
     told = {name: amount(fact, language) if isinstance(fact, Money) else fact for name, fact in notice.facts.items()}
     return compose(notice.kind, language, {**known, **told})
+
+
+def _local(instant: datetime | None, purchase: Purchase) -> str:
+    """In the customer's own calendar."""
+    return "" if instant is None else local_time(instant, purchase.time_zone)
 
 
 def _plan(purchase: Purchase, language: Language) -> str:

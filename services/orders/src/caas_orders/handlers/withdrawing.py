@@ -17,7 +17,7 @@ from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.status import MoneyOutcome
 from caas_orders.domain.withdrawing import Right, Withdrawal, right_of
 from caas_orders.gateway.letters import Fact, local_second
-from caas_orders.handlers.amending import Caused, amend, announce, write
+from caas_orders.handlers.amending import Caused, amend, write
 from caas_orders.handlers.telling import Notice, tell
 from caas_orders.store import purchases, withdrawals
 
@@ -112,7 +112,6 @@ async def _begin(purchase: Purchase, declared: Withdrawal, tx: Tx) -> Purchase:
     confirmed = replace(declared, confirmed_at=tx.now, refund_due=withdrawing.refund_due(purchase))
     await withdrawals.save([confirmed], tx=tx)
     change = withdrawing.confirm(purchase, confirmed, tx.now)
-    await write([change.purchase], tx=tx)
     facts: dict[str, Fact] = {
         "withdrawal": str(confirmed.withdrawal_id),
         "declared_at": local_second(confirmed.declared_at),
@@ -121,7 +120,7 @@ async def _begin(purchase: Purchase, declared: Withdrawal, tx: Tx) -> Purchase:
         "is_refunded": "yes" if confirmed.refund_due.amount_minor else "",
     }
     await tell([Notice(change.purchase, NoticeKind.WITHDRAWAL_RECEIVED, tx.cause, facts)], tx=tx)
-    await announce([Caused(change, tx.cause)], tx=tx)
+    await write({purchase.purchase_id: purchase}, [Caused(change, tx.cause)], tx=tx)
     return change.purchase
 
 

@@ -1,6 +1,6 @@
 """Placing, reading and cancelling purchases over HTTP (SVC-3, SVC-11, RES-1's way of waiting)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -28,12 +28,12 @@ from caas_orders.handlers.purchasing import cancel
 from caas_orders.http.owning import owner_asked_for, visible_to
 from caas_orders.http.refusing import problem_of, problem_of_end
 from caas_orders.http.representing import purchase_json
-from caas_orders.store import purchases
+from caas_orders.store import purchases, recurrences
 
 _ROUTE: Final = "POST /purchases"
 
 _OUTCOMES: Final[dict[int | str, dict[str, Any]]] = {
-    201: {"description": "active, when the caller waited"},
+    201: {"description": "active, or paid and scheduled, when the caller waited"},
     202: {"description": "accepted; look at Location"},
     402: {"description": "payment declined; nothing charged"},
     404: {"description": "no such vehicle or service"},
@@ -46,14 +46,20 @@ _CustomerOrOperator = Annotated[Principal, Depends(requires("customer", "operato
 
 
 class PurchaseRequest(BaseModel):
-    """What a customer buys or subscribes. Prices and rates are the catalogue's; `duration_days` only for a time."""
+    """What a customer buys or subscribes. Prices and rates are the catalogue's; `duration_days` only for a time.
+
+    `starts_on` is the local day of a planned purchase (PLN-1), `period_months` the period of what recurs (REC-1).
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     vehicle_id: Code
     service_code: Code
-    kind: Literal["temporary", "permanent", "subscription"]
+    kind: Literal["temporary", "permanent", "planned", "recurring", "subscription"]
     duration_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    starts_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    time_zone: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = "Europe/Madrid"
+    period_months: Annotated[int, Field(ge=1, le=12)] | None = None
     payment_method: Token = Field(description="the gateway's token, never a card number (GW-6)")
     immediate_performance_consent: bool = Field(description="DES-8")
 
@@ -80,7 +86,8 @@ def purchases_router(runtime: Runtime) -> APIRouter:
     @router.get("/purchases/{purchase_id}")
     async def read_purchase(purchase_id: UUID, principal: _CustomerOrOperator) -> dict[str, Any]:
         async with runtime.reading() as tx:
-            return purchase_json(await _visible(purchase_id, principal, tx))
+            purchase = await _visible(purchase_id, principal, tx)
+            return (await described([purchase], tx))[0]
 
     @router.get("/purchases")
     async def list_purchases(
@@ -92,7 +99,7 @@ def purchases_router(runtime: Runtime) -> APIRouter:
         async with runtime.reading() as tx:
             owner = owner_asked_for(principal, customer_id)
             found = await purchases.of_customer(owner, before=before, limit=limit, tx=tx)
-        page = [purchase_json(purchase) for purchase in found]
+            page = await described(found, tx)
         return {"purchases": page, "before": page[-1]["purchase_id"] if len(page) == limit else None}
 
     @router.post("/purchases/{purchase_id}/cancellation", status_code=202)
@@ -100,11 +107,19 @@ def purchases_router(runtime: Runtime) -> APIRouter:
         async with runtime.transaction(cause_of(request, principal)) as tx:
             owner = (await _visible(purchase_id, principal, tx)).customer_id
             outcome = await cancel(purchase_id, owner, tx=tx)
-        if isinstance(outcome, Refusal):
-            raise problem_of(outcome)
-        return respond(Answer(200 if outcome.ended else 202, purchase_json(outcome), _location(outcome)))
+            if isinstance(outcome, Refusal):
+                raise problem_of(outcome)
+            (body,) = await described([outcome], tx)
+        return respond(Answer(200 if outcome.ended else 202, body, _location(outcome)))
 
     return router
+
+
+async def described(found: Sequence[Purchase], tx: Tx) -> list[dict[str, Any]]:
+    """Purchases as JSON, with what those that recur will renew next."""
+    recurring = [purchase.purchase_id for purchase in found if purchase.period_months is not None]
+    known = await recurrences.read(recurring, tx=tx) if recurring else {}
+    return [purchase_json(purchase, known.get(purchase.purchase_id)) for purchase in found]
 
 
 async def _accept(body: PurchaseRequest, principal: Principal, tx: Tx) -> Answer:
@@ -122,6 +137,9 @@ async def _accept(body: PurchaseRequest, principal: Principal, tx: Tx) -> Answer
         consent=body.immediate_performance_consent,
         requested_at=tx.now,
         awaited=True,
+        starts_on=body.starts_on,
+        time_zone=body.time_zone,
+        period_months=body.period_months,
     )
     (outcome,) = await place([wish], [tx.cause], tx=tx)
     if isinstance(outcome, Refusal):
@@ -130,13 +148,13 @@ async def _accept(body: PurchaseRequest, principal: Principal, tx: Tx) -> Answer
 
 
 async def _outcome(purchase_id: UUID, tx: Tx) -> Answer | None:
-    """201 with the active purchase; the problem that ended it, with the purchase beside it; None while unknown."""
+    """201 with the active or scheduled purchase; the problem that ended it, with the purchase; None while unknown."""
     purchase = (await purchases.read([purchase_id], tx=tx))[purchase_id]
-    if not purchase.ended:
+    if not purchase.answered:
         return None
     problem = problem_of_end(purchase)
     if problem is None:
-        status = 201 if purchase.status is PurchaseStatus.ACTIVE else 200
+        status = 201 if purchase.status in (PurchaseStatus.ACTIVE, PurchaseStatus.SCHEDULED) else 200
         return Answer(status, purchase_json(purchase), _location(purchase))
     body = {**problem_body(problem), "reason": purchase.reason, "purchase": purchase_json(purchase)}
     return Answer(problem.status, body, _location(purchase))

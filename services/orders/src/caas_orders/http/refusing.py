@@ -7,7 +7,7 @@ from caas_chassis.errors import Problem
 from caas_orders import errors
 from caas_orders.domain.purchase import GATEWAY_UNREACHABLE, Purchase
 from caas_orders.domain.refusal import Refusal, RefusalCode
-from caas_orders.domain.status import PurchaseStatus
+from caas_orders.domain.status import MoneyOutcome, PurchaseStatus
 
 _REFUSALS: Final[Mapping[RefusalCode, type[Problem]]] = {
     RefusalCode.PURCHASE_NOT_FOUND: errors.PurchaseNotFound,
@@ -19,6 +19,10 @@ _REFUSALS: Final[Mapping[RefusalCode, type[Problem]]] = {
     RefusalCode.KIND_NOT_OFFERED: errors.KindNotOffered,
     RefusalCode.DURATION_NOT_OFFERED: errors.DurationNotOffered,
     RefusalCode.DURATION_NOT_ALLOWED: errors.DurationNotAllowed,
+    RefusalCode.PERIOD_NOT_OFFERED: errors.PeriodNotOffered,
+    RefusalCode.PERIOD_NOT_ALLOWED: errors.PeriodNotAllowed,
+    RefusalCode.START_NOT_ALLOWED: errors.StartNotAllowed,
+    RefusalCode.TIME_ZONE_UNKNOWN: errors.TimeZoneUnknown,
     RefusalCode.CONSENT_MISSING: errors.ConsentMissing,
     RefusalCode.SERVICE_ALREADY_BOUGHT: errors.ServiceAlreadyBought,
     RefusalCode.ALREADY_ACTIVE: errors.AlreadyActive,
@@ -62,4 +66,6 @@ def problem_of_end(purchase: Purchase) -> Problem | None:
     """The problem details of a purchase that ended without the service; None for any other."""
     unreachable = purchase.status is PurchaseStatus.FAILED and purchase.reason == GATEWAY_UNREACHABLE
     kind = errors.PaymentUnavailable if unreachable else _ENDS.get(purchase.status)
-    return None if kind is None else kind(f"{purchase.reason}; nothing was charged, you may try again")
+    paid_back = purchase.money is MoneyOutcome.REFUNDED
+    money = "what was charged has been paid back" if paid_back else "nothing was charged"
+    return None if kind is None else kind(f"{purchase.reason}; {money}, you may try again")

@@ -7,13 +7,16 @@ from typing import Any
 from caas_contracts.money import Money
 from caas_orders.domain.catalogue import Offer
 from caas_orders.domain.purchase import Purchase
+from caas_orders.domain.recurring import Recurrence, RecurrenceStatus
 from caas_orders.domain.status import PurchaseStatus
 from caas_orders.store.documents import Document
 from caas_orders.store.notifications import Notification, OrderNotification
 
 
-def purchase_json(purchase: Purchase) -> dict[str, Any]:
-    """A purchase. `charged` is null until it is known; `reason` says why it ended without the service.
+def purchase_json(purchase: Purchase, recurrence: Recurrence | None = None) -> dict[str, Any]:
+    """A purchase, with what it will renew next if it recurs.
+
+    `charged` is null until it is known; `reason` says why it ended without the service.
 
     `being_confirmed`: nobody knows yet whether the amount is held, however long it takes; it is never guessed (GW-4).
     """
@@ -23,11 +26,15 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
         "being_confirmed": purchase.status is PurchaseStatus.AUTHORIZING,
         "reason": purchase.reason,
         "charged": purchase.charged,
+        "money": None if purchase.money is None else purchase.money.value,
         "customer_id": purchase.customer_id,
         "vehicle_id": purchase.vehicle_id,
         "service_code": purchase.service_code,
         "kind": purchase.kind.value,
         "duration_days": purchase.duration_days,
+        "period_months": purchase.period_months,
+        "starts_at": instant_json(purchase.starts_at),
+        "time_zone": purchase.time_zone,
         "price": money_json(purchase.price),
         "vat_rate_bp": purchase.vat_rate_bp,
         "plan_code": purchase.plan_code,
@@ -39,7 +46,10 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
         "cancelled_at": instant_json(purchase.cancelled_at),
         "activated_at": instant_json(purchase.activated_at),
         "ends_at": instant_json(purchase.ends_at),
+        "deactivation": _deactivation(purchase),
+        "deactivated_at": instant_json(purchase.deactivated_at),
         "updated_at": instant_json(purchase.updated_at),
+        "recurrence": None if recurrence is None else _recurrence_json(recurrence),
         "withdrawal_id": None if purchase.withdrawal_id is None else str(purchase.withdrawal_id),
     }
 
@@ -63,14 +73,14 @@ def subscription_json(purchase: Purchase, billed: Sequence[Document]) -> dict[st
 def offer_json(offer: Offer, occupied: PurchaseStatus | None, now: datetime) -> dict[str, Any]:
     """An offer for one vehicle; `state` is `available`, or that of the purchase that occupies it (SVC-1).
 
+    Planned purchases cost what the others do (PLN-1).
     `subscription` is the plan that is agreed to by subscribing now, and what will follow it (SUB-3); null without one.
     """
     prices = [
-        {"kind": "temporary", "duration_days": days, "price": money_json(price)}
-        for days, price in sorted(offer.temporary.items())
+        *[_price_json("temporary", price, days=days) for days, price in sorted(offer.temporary.items())],
+        *[_price_json("recurring", price, months=months) for months, price in sorted(offer.recurring.items())],
+        *([] if offer.permanent is None else [_price_json("permanent", offer.permanent)]),
     ]
-    if offer.permanent is not None:
-        prices.append({"kind": "permanent", "duration_days": None, "price": money_json(offer.permanent)})
     return {
         "service_code": offer.code,
         "name": {language.value: name for language, name in offer.names.items()},
@@ -117,6 +127,30 @@ def money_json(money: Money) -> dict[str, Any]:
 def instant_json(instant: datetime | None) -> str | None:
     """RFC 3339, UTC."""
     return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def _price_json(kind: str, price: Money, *, days: int | None = None, months: int | None = None) -> dict[str, Any]:
+    return {"kind": kind, "duration_days": days, "period_months": months, "price": money_json(price)}
+
+
+def _recurrence_json(recurrence: Recurrence) -> dict[str, Any]:
+    """`next_renewal_at` is when the next period is charged, null when there will be none (REC-1, REC-2)."""
+    has_ended = recurrence.status is RecurrenceStatus.ENDED
+    return {
+        "status": recurrence.status.value,
+        "reason": recurrence.reason,
+        "current_period": recurrence.next_period - 1,
+        "next_renewal_at": None if has_ended else instant_json(recurrence.next_renewal_at),
+    }
+
+
+def _deactivation(purchase: Purchase) -> str | None:
+    """How far the car has come with taking the service out: `asked`, `delayed` while out of reach, `done` (OTA-4)."""
+    if purchase.deactivated_at is not None:
+        return "done"
+    if purchase.deactivation_delayed_at is not None:
+        return "delayed"
+    return None if purchase.deactivation_id is None else "asked"
 
 
 def _plan_json(offer: Offer, now: datetime) -> dict[str, Any] | None:

@@ -6,6 +6,11 @@ ALTER TABLE purchases
     ADD COLUMN period_months integer CHECK (period_months BETWEEN 1 AND 12),
     -- The customer's car has taken the service out again (OTA-4).
     ADD COLUMN deactivated_at timestamptz,
+    ADD COLUMN deactivation_delayed_at timestamptz,
+    -- The price was taken before the activation (PLN-1, RSK-2), and what of it has reached the bank so far.
+    ADD COLUMN paid_ahead_at timestamptz,
+    ADD COLUMN settled_minor bigint NOT NULL DEFAULT 0 CHECK (settled_minor >= 0),
+    ADD CONSTRAINT waiting_is_paid_ahead CHECK (status NOT IN ('settling', 'scheduled') OR paid_ahead_at IS NOT NULL),
     -- Set by the confirmation of a withdrawal: nothing but its end happens to the purchase from then on (DES-4).
     ADD COLUMN withdrawal_id uuid,
     ADD CONSTRAINT withdrawn_by_a_withdrawal CHECK
@@ -53,26 +58,35 @@ CREATE TABLE recurrence (
     -- The period that is charged next, and when; the first is 1.
     next_period integer NOT NULL CHECK (next_period > 1),
     next_renewal_at timestamptz NOT NULL,
+    -- How often the next period was charged already: again only after it was found that nothing was taken (GW-4).
+    attempts integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     status text NOT NULL CHECK (status IN ('running', 'renewing', 'ended')),
     reason text NOT NULL DEFAULT '',
     changed_at timestamptz NOT NULL,
-    CONSTRAINT ended_has_a_reason CHECK ((status = 'ended') = (reason <> ''))
+    CONSTRAINT ended_has_a_reason CHECK ((status = 'ended') = (reason <> '')),
+    CONSTRAINT renewing_was_asked CHECK (status <> 'renewing' OR attempts > 0)
 ) WITH (fillfactor = 75);
 COMMENT ON TABLE recurrence IS 'Purchases that renew themselves (REC-1), from the first activation on, and why they stopped.';
 
 CREATE TABLE renewal (
+    payment_id uuid PRIMARY KEY,
     purchase_id uuid NOT NULL REFERENCES recurrence,
     period_number integer NOT NULL CHECK (period_number > 1),
-    payment_id uuid NOT NULL UNIQUE,
+    attempt integer NOT NULL CHECK (attempt > 0),
     period_from timestamptz NOT NULL,
     period_to timestamptz NOT NULL CHECK (period_to > period_from),
-    outcome text CHECK (outcome IN ('paid', 'failed')),
-    reason text NOT NULL DEFAULT '',
     asked_at timestamptz NOT NULL,
-    known_at timestamptz CHECK ((known_at IS NULL) = (outcome IS NULL)),
-    PRIMARY KEY (purchase_id, period_number)
-);
-COMMENT ON TABLE renewal IS 'Each further period: one payment, asked for once (PAY-7), and what became of it.';
+    -- given_back: it was paid after the customer had stopped the recurrence.
+    outcome text CHECK (outcome IN ('paid', 'failed', 'abandoned', 'given_back')),
+    reason text NOT NULL DEFAULT '',
+    known_at timestamptz,
+    CONSTRAINT known_with_its_outcome CHECK ((known_at IS NULL) = (outcome IS NULL)),
+    UNIQUE (purchase_id, period_number, attempt)
+) WITH (fillfactor = 75);
+-- PAY-7: a period is paid once, and by one payment at a time.
+CREATE UNIQUE INDEX one_payment_of_a_period ON renewal (purchase_id, period_number)
+    WHERE outcome IS NULL OR outcome IN ('paid', 'given_back');
+COMMENT ON TABLE renewal IS 'Each payment of a further period that was asked for, and what became of it.';
 
 CREATE TABLE withdrawal (
     withdrawal_id uuid PRIMARY KEY,
@@ -107,3 +121,8 @@ COMMENT ON TABLE stolen_vehicle IS 'Vehicles that were reported stolen (THF): no
 ALTER TABLE notifications DROP CONSTRAINT notifications_kind_check,
     ADD CONSTRAINT notifications_kind_check CHECK (CASE WHEN order_id IS NULL
         THEN kind ~ '^[a-z_]+$' AND kind !~ '^order_' ELSE kind ~ '^order_[a-z_]+$' END);
+
+-- SVC-9: what was sold before services were taken out again comes to its end as well.
+INSERT INTO chassis.timer (timer, key, due_at, correlationid, causationid, actor)
+SELECT 'expiry', purchase_id::text, ends_at, purchase_id::text, purchase_id::text, 'orders'
+FROM purchases WHERE status = 'active' AND ends_at IS NOT NULL AND kind = 'temporary';

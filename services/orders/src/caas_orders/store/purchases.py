@@ -39,7 +39,8 @@ SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, 
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
     activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
-    starts_at, time_zone, period_months, deactivated_at, withdrawal_id, version
+    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor,
+    withdrawal_id, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[]) ORDER BY purchase_id FOR UPDATE
 """
 
@@ -48,7 +49,8 @@ SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, 
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
     activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
-    starts_at, time_zone, period_months, deactivated_at, withdrawal_id, version
+    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor,
+    withdrawal_id, version
 FROM purchases WHERE purchase_id = ANY($1::uuid[])
 """
 
@@ -58,13 +60,16 @@ UPDATE purchases AS p SET status = n.status, occupies = n.occupies, updated_at =
     payment_cancelled_at = n.payment_cancelled_at, cancelled_at = n.cancelled_at,
     activated_at = n.activated_at, activation_failure = n.activation_failure,
     deactivation_id = n.deactivation_id, ends_at = n.ends_at, plan_version = n.plan_version,
-    deactivated_at = n.deactivated_at, withdrawal_id = n.withdrawal_id, version = p.version + 1
+    deactivated_at = n.deactivated_at, deactivation_delayed_at = n.deactivation_delayed_at,
+    withdrawal_id = n.withdrawal_id, paid_ahead_at = n.paid_ahead_at, settled_minor = n.settled_minor,
+    version = p.version + 1
 FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::boolean[], $5::timestamptz[], $6::text[], $7::text[],
     $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::uuid[],
-    $14::timestamptz[], $15::integer[], $16::timestamptz[], $17::uuid[])
+    $14::timestamptz[], $15::integer[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::bigint[],
+    $20::uuid[])
     AS n(purchase_id, version, status, occupies, updated_at, reason, money, activation_not_after,
     payment_cancelled_at, cancelled_at, activated_at, activation_failure, deactivation_id, ends_at, plan_version,
-    deactivated_at, withdrawal_id)
+    deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor, withdrawal_id)
 WHERE p.purchase_id = n.purchase_id AND p.version = n.version
 """
 
@@ -73,10 +78,16 @@ SELECT purchase_id, customer_id, vehicle_id, service_code, kind, duration_days, 
     vat_rate_bp, catalogue_version, payment_method, consent_at, awaited, payment_id, activation_id, status,
     requested_at, updated_at, reason, money, activation_not_after, payment_cancelled_at, cancelled_at,
     activated_at, activation_failure, deactivation_id, ends_at, plan_code, plan_version,
-    starts_at, time_zone, period_months, deactivated_at, withdrawal_id, version
+    starts_at, time_zone, period_months, deactivated_at, deactivation_delayed_at, paid_ahead_at, settled_minor,
+    withdrawal_id, version
 FROM purchases
 WHERE customer_id = $1 AND ($2::uuid IS NULL OR purchase_id < $2) AND ($4::text IS NULL OR kind = $4)
 ORDER BY purchase_id DESC LIMIT $3
+"""
+
+# RSK-2: a settlement says nothing new about any other purchase.
+AWAITING_SETTLEMENT: Final = """
+SELECT purchase_id FROM purchases WHERE purchase_id = ANY($1::uuid[]) AND status = 'settling'
 """
 
 OCCUPIED_SERVICES: Final = "SELECT service_code, status FROM purchases WHERE vehicle_id = $1 AND occupies"
@@ -109,6 +120,11 @@ async def save(purchases: Sequence[Purchase], *, tx: Tx) -> None:
     tag = await tx.execute(SAVE_PURCHASES, *zip(*[_saved(purchase) for purchase in purchases], strict=True))
     if tag != f"UPDATE {len(purchases)}":
         raise RuntimeError(f"{tag} instead of {len(purchases)} purchases: one was not locked by this transaction")
+
+
+async def awaiting_settlement(purchase_ids: Sequence[UUID], *, tx: Tx) -> frozenset[UUID]:
+    """Which of these purchases wait for their money to reach the bank."""
+    return frozenset(row["purchase_id"] for row in await tx.fetch(AWAITING_SETTLEMENT, purchase_ids))
 
 
 async def of_customer(
@@ -171,6 +187,9 @@ def _saved(purchase: Purchase) -> tuple[object, ...]:
         purchase.ends_at,
         purchase.plan_version,
         purchase.deactivated_at,
+        purchase.deactivation_delayed_at,
+        purchase.paid_ahead_at,
+        purchase.settled_minor,
         purchase.withdrawal_id,
     )
 
@@ -209,6 +228,9 @@ def _purchase(row: Record) -> Purchase:
         time_zone=row["time_zone"],
         period_months=row["period_months"],
         deactivated_at=row["deactivated_at"],
+        deactivation_delayed_at=row["deactivation_delayed_at"],
+        paid_ahead_at=row["paid_ahead_at"],
+        settled_minor=row["settled_minor"],
         withdrawal_id=row["withdrawal_id"],
         version=row["version"],
     )
