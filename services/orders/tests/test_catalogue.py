@@ -39,6 +39,8 @@ FACTS = {
     "confirmed_at": "22/11/2026 10:01:00 (CET, UTC+01:00)",
     "refund": "8,99 €",
     "objection": "withdrawal_period_over",
+    "reported_at": "22/11/2026 09:30:00 (CET, UTC+01:00)",
+    "report": "0201",
     "starts_at": "01/12/2026 00:00",
     "period_months": 1,
     "period_from": "01/12/2026 00:00",
