@@ -15,10 +15,14 @@ from services.payments.tests.gateway.test_customer_action_deaths import die_at, 
 from services.payments.tests.sandbox_gateway import SandboxGateway, running_sandbox
 from services.payments.tests.test_process import free_port
 
-CALL: Final = ("effect.before_call:gateway", "effect.after_call:gateway", "effect.after_commit:gateway")
-DIES_TAKING: Final = ("handle.before_commit:ChargePlannedService", *CALL)
-DIES_GIVING_BACK: Final = ("handle.before_commit:ActivationFailed", "handle.before_commit:CancelPayment", *CALL, *CALL)
-DIES_RENEWING: Final = ("handle.before_commit:ChargeRenewal", *CALL)
+DIES_TAKING: Final = ("handle.before_commit:ChargePlannedService", "effect.after_call:gateway")
+DIES_GIVING_BACK: Final = (
+    "handle.before_commit:ActivationFailed",
+    "effect.after_call:gateway",
+    "effect.after_commit:gateway",
+    "effect.after_call:gateway",
+)
+DIES_RENEWING: Final = ("handle.before_commit:ChargeRenewal", "effect.after_call:gateway")
 
 
 async def play(world: World) -> dict[str, ChargePlannedService]:
