@@ -9,9 +9,12 @@ import pytest
 _TOGETHER: Final = {"tests/chaos": "storm", "tests/flows": "platform", "tests/contract": "platform"}
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every file is one process's work, and the longest work begins first, so that all end at about the same time."""
+    """Every file is one process's work, and the longest work begins first, so that all end at about the same time.
+
+    Before the hook of pytest-xdist, which reads the groups in its own.
+    """
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=lambda item: _group(item) not in _TOGETHER.values())

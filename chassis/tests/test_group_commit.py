@@ -77,7 +77,7 @@ async def test_what_breaks_a_group_fails_alone(toy: Harness) -> None:
 
 async def test_nobody_waits_longer_than_the_deadline_and_a_full_queue_says_so(toy: Harness) -> None:
     writing = Writing()
-    group = a_group(toy.runtime, writing, Limits(together=1, waiting=2, deadline_s=0.5))
+    group = a_group(toy.runtime, writing, Limits(together=1, waiting=2, deadline_s=2.0))
     async with toy.transaction() as tx:
         await tx.execute(LOCK)
         under_way = asyncio.create_task(group.submit("under way"))
@@ -86,8 +86,8 @@ async def test_nobody_waits_longer_than_the_deadline_and_a_full_queue_says_so(to
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
             await group.submit("too many")
-        # One deadline each, not one after the other.
-        async with asyncio.timeout(1.2):
+        # One deadline each, not one after the other: that would be three times two seconds.
+        async with asyncio.timeout(5.5):
             results = await asyncio.gather(under_way, *waiting, return_exceptions=True)
         assert {type(result) for result in results} == {NotCommitted}
     async with asyncio.timeout(5.0):

@@ -47,6 +47,13 @@ class Showroom:
             await self._push(order)
         return all(order["status"] in ENDED for order in orders)
 
+    async def waits_for_time(self) -> bool:
+        """Whether only vehicles are left that nobody will pay before their deadline (FIN-6)."""
+        orders = [await self._read(order_id) for order_id in self._customers]
+        left = [order for order in orders if order["status"] not in ENDED]
+        kinds = {self._customers[order["order_id"]] % _KINDS for order in left if order["status"] == "ready"}
+        return bool(left) and kinds == {_NEVER_PAYS} and all(order["status"] == "ready" for order in left)
+
     async def waiting(self) -> dict[str, str]:
         """The orders that have not ended, by their customer's number and what they are for, with their status."""
         found: dict[str, str] = {}
@@ -79,7 +86,9 @@ class Showroom:
             case "ready" if number % _KINDS != _NEVER_PAYS:
                 card = "tok_insufficient_funds" if number % _KINDS == _DECLINED_AT_THE_END else "tok_approved"
                 path = f"/vehicle-orders/{order_id}/final-payment"
-                await self._post(number, path, {"payment_method": card}, f"showroom-final-{number}")
+                # A payment that could not be made moves the deadline on, and is made again: another wish (FIN-5).
+                wish = f"showroom-final-{number}-{order['pay_before']}"
+                await self._post(number, path, {"payment_method": card}, wish)
             case "registering":
                 await self._advance("registration", f"{order_id}:1")
             case "delivery_scheduled":

@@ -29,7 +29,7 @@ def _is_reached_by_sales(point: str) -> bool:
     return point.partition(":")[2] not in NOT_IN_A_SALE
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 async def test_killed_at_every_crash_point_everything_continues_and_the_books_agree(tmp_path: Path) -> None:
     services = build_services(Layout.of(tmp_path / "names", fixed_ports=False))
     wanted = {

@@ -54,7 +54,7 @@ async def records(
         await platform.stop()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_everything_that_is_published_keeps_the_contracts(records: list[Read]) -> None:
     published = {type(read.message).__name__ for read in records}
     assert {"AuthorizePayment", "PaymentCaptured", "ServiceActivated", "InvoiceIssued", "PaymentVoided"} <= published

@@ -36,7 +36,7 @@ class Market:
         """One purchase for each scenario, by purchase id."""
         return {await self.actors.buy(sale): sale for sale in await self.register(*names)}
 
-    async def outcomes(self, purchase_ids: Sequence[str], within_s: float = 60.0) -> list[str]:
+    async def outcomes(self, purchase_ids: Sequence[str], within_s: float = 180.0) -> list[str]:
         """The statuses that the purchases end in. Raises TimeoutError when one does not end."""
         async with asyncio.timeout(within_s):
             while True:

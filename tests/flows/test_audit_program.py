@@ -26,7 +26,7 @@ async def caas(*arguments: str) -> tuple[int | None, dict[str, Any]]:
         sys.executable, "-m", "caas_chassis.cli", "audit", "verify", "--json", *arguments,
         env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    said, _ = await asyncio.wait_for(process.communicate(), 120)
     return process.returncode, json.loads(said) if said else {}
 
 
@@ -37,8 +37,8 @@ def everything(market: Market) -> list[str]:
 
 async def anchored(market: Market) -> int:
     """Wait until nothing is appended any more and reconciliation has the anchor of the last entry."""
-    await market.databases.until_quiet(60)
-    async with asyncio.timeout(30):
+    await market.databases.until_quiet(180)
+    async with asyncio.timeout(120):
         while True:
             head = await market.databases.number("payments", HEAD)
             if head == await market.databases.number("reconciliation", KEPT):

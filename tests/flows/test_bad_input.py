@@ -133,7 +133,7 @@ async def test_bad_records_are_parked_with_their_reason_and_delay_nothing(
 
 
 async def _parked(market: Market, reader: str, number: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             if await market.databases.number(reader, PARKED) == number:
                 return

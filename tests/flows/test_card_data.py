@@ -170,12 +170,12 @@ async def test_records_with_card_data_on_any_topic_are_parked_without_it(market:
                     expected[reader] += 1
     for service in SERVICES:
         await until_parked(market, service, before[service] + expected[service])
-    await market.databases.until_quiet(60)
+    await market.databases.until_quiet(180)
     await assert_nowhere(market)
 
 
 async def until_parked(market: Market, service: str, number: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             if await market.databases.number(service, PARKED) >= number:
                 return
@@ -193,7 +193,7 @@ async def test_what_cars_say_with_card_data_is_kept_without_it(market: Market) -
 
 
 async def until_stored(market: Market, number: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             if await market.databases.number("ota", STORED) >= number:
                 return

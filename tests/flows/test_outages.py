@@ -10,10 +10,10 @@ from tests.flows.market import Market
 NAMES = ["approved", "pending_then_authorized", "car_fails_twice", "declined", "acknowledgement_lost"] * 4
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_the_broker_dies_under_load_and_every_purchase_still_ends_right(market: Market) -> None:
     sales = await market.register(*NAMES)
-    await market.databases.until_quiet(60)
+    await market.databases.until_quiet(180)
     sold = {await market.actors.buy(sale): sale for sale in sales[:10]}
     kafka = market.platform.kafka
     pid = kafka.pid
@@ -22,14 +22,14 @@ async def test_the_broker_dies_under_load_and_every_purchase_still_ends_right(ma
     sold |= {await market.actors.buy(sale): sale for sale in sales[10:]}  # HTTP answers while Kafka is down
     await asyncio.to_thread(kafka.start, end_with_parent=True)
     assert kafka.pid != pid
-    assert await market.outcomes(list(sold), within_s=150) == [sale.scenario.ends for sale in sold.values()]
+    assert await market.outcomes(list(sold), within_s=240) == [sale.scenario.ends for sale in sold.values()]
     await _books_agree(market, list(sold))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_the_database_server_dies_under_load_and_every_purchase_still_ends_right(market: Market) -> None:
     sales = await market.register(*NAMES)
-    await market.databases.until_quiet(60)
+    await market.databases.until_quiet(180)
     sold = {await market.actors.buy(sale): sale for sale in sales}
     postgres = market.platform.postgres
     pid = postgres.pid
@@ -39,7 +39,7 @@ async def test_the_database_server_dies_under_load_and_every_purchase_still_ends
     assert postgres.pid != pid
     fresh = await market.reconnected()
     try:
-        assert await fresh.outcomes(list(sold), within_s=150) == [sale.scenario.ends for sale in sold.values()]
+        assert await fresh.outcomes(list(sold), within_s=240) == [sale.scenario.ends for sale in sold.values()]
         await _books_agree(fresh, list(sold))
     finally:
         await fresh.databases.close()
@@ -52,7 +52,7 @@ async def test_a_killed_service_is_started_again_and_goes_on(market: Market) -> 
         market.platform.kill(name)
         assert market.platform.pid(name) is None
         await market.platform.restart(name)
-    assert await market.outcomes(list(sold), within_s=100) == [sale.scenario.ends for sale in sold.values()]
+    assert await market.outcomes(list(sold), within_s=240) == [sale.scenario.ends for sale in sold.values()]
 
 
 async def _books_agree(market: Market, purchase_ids: list[str]) -> None:

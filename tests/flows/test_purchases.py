@@ -22,7 +22,7 @@ async def test_each_outcome_ends_as_it_must(market: Market, scenario: object) ->
 async def test_the_customer_finds_purchase_invoice_and_mail(market: Market, client: httpx.AsyncClient) -> None:
     ((purchase_id, sale),) = (await market.sell("approved")).items()
     await market.outcomes([purchase_id])
-    await market.databases.until_quiet(30)
+    await market.databases.until_quiet(180)
     mine = (await market.actors.get_as("customer", sale.customer_id, "orders", "/expediente")).json()
     told = [one["kind"] for one in mine["notifications"] if one["purchase_id"] == purchase_id]
     assert sorted(told) == ["activated", "invoice_issued"]  # once each (NOT-1)

@@ -31,7 +31,7 @@ from tests.flows.processes import SERVICES
 from tests.flows.slates import Slates
 from tests.flows.world import MAINTENANCE, OFFERS, VEHICLES, World
 
-STEP_LIMIT_S: Final = 60.0
+STEP_LIMIT_S: Final = 120.0
 _MINUTES: Final = (4, 26, 40)
 _DAYS: Final = (1, 4, 9.1)
 _METHODS: Final = ("tok_approved", "tok_approved", "tok_approved", "tok_pending", "tok_declined", "tok_capture_fails")

@@ -84,7 +84,7 @@ async def test_cars_are_delivered_lost_and_sold_again_and_every_book_agrees(mark
     parked_before = await market.databases.parked()
     cars = CarMarket(market.actors, market.databases, market.platform.move_clock, lambda: None)
     await cars.run([a_sale(scenario) for scenario in wanted for _ in range(2)])
-    await market.databases.until_quiet(60)
+    await market.databases.until_quiet(180)
 
     transactions = await gateway_transactions(market.actors)
     found = await assess_cars(cars.orders, cars.refused, transactions, market.databases, market.actors)
@@ -135,7 +135,7 @@ async def test_concurrent_final_payments_of_one_order_charge_once(market: Market
     counted = Counter(answer.status_code for answer in answers)
     assert counted[201] == 1, counted
     assert set(counted) <= {201, 409}, counted
-    await market.databases.until_quiet(30)
+    await market.databases.until_quiet(180)
     assert await charged_minor(market, sale.customer_id) == RESERVATION_MINOR + REST_MINOR
 
 

@@ -5,10 +5,14 @@ import os
 import random
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
+from caas_billing.app import app_of
+from caas_billing.settings import BillingSettings
 from caas_chassis.testing.harness import Harness
 from caas_chassis.testing.plugin import MakeDatabase
+from services.billing.tests.callers import identity
 from services.billing.tests.running import MailSink, a_billing
 
 
@@ -37,3 +41,12 @@ def billing(billing_and_mail: tuple[Harness, MailSink]) -> Harness:
 def mail(billing_and_mail: tuple[Harness, MailSink]) -> MailSink:
     """The mail server that `billing` sends to."""
     return billing_and_mail[1]
+
+
+@pytest.fixture
+async def http(billing: Harness) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of billing's API, for `callers`."""
+    settings = BillingSettings(database_url=billing.runtime.settings.database_url, document_wait_s=1)
+    app = app_of(billing.runtime, settings, verifier=identity.verifier())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing", timeout=60) as client:
+        yield client

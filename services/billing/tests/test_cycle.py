@@ -1,7 +1,6 @@
 """Runs: each subscription once per period, whoever works, stops or asks again (SUB-4, SUB-5, SUB-8)."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -9,19 +8,17 @@ from uuid import UUID
 import httpx
 import pytest
 
-from caas_billing.app import app_of
 from caas_billing.domain.billing_policy import BillingPolicy
 from caas_billing.domain.billing_run import Run
 from caas_billing.domain.period import Period
 from caas_billing.errors import PeriodNotEnded
 from caas_billing.handlers.closing import CYCLE_TIMER, BillingCycle, RunWork, finish_run, schedule_cycle, start_run
-from caas_billing.settings import BillingSettings
 from caas_chassis.testing.harness import Harness
-from caas_chassis.testing.identity import IdentityProvider
 from caas_contracts.billing import InvoiceIssued
 from caas_contracts.operations import AlertRaised
 from caas_contracts.payments import ChargePayment
 from caas_contracts.subscriptions import BillingRunFinished, RatePlanKind
+from services.billing.tests.callers import ANA, OPERATOR
 from services.billing.tests.closing_checks import assert_billed_once, everything, rows
 from services.billing.tests.cycle_builders import (
     MADRID,
@@ -36,9 +33,6 @@ from services.billing.tests.cycle_builders import (
 
 POLICY = BillingPolicy()
 SEPTEMBER, DECEMBER = OCTOBER.previous, NOVEMBER.next
-identity = IdentityProvider()
-OPERATOR = identity.bearer("olga", "operator")
-CUSTOMER = identity.bearer("ana", "customer")
 
 
 async def set_clock(billing: Harness, instant: datetime) -> None:
@@ -252,15 +246,6 @@ async def test_a_restart_leaves_the_schedule_as_it_was(billing: Harness) -> None
     assert await rows(billing, "SELECT * FROM chassis.timer") == before
 
 
-@pytest.fixture
-async def http(billing: Harness) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of billing's API."""
-    settings = BillingSettings(database_url=billing.runtime.settings.database_url)
-    app = app_of(billing.runtime, settings, verifier=identity.verifier())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing") as client:
-        yield client
-
-
 async def test_operators_start_and_follow_a_run(billing: Harness, http: httpx.AsyncClient) -> None:
     await stored(billing, a_plan(), *(a_subscription(("2026-10-05", "10")) for _ in range(9)))
 
@@ -327,8 +312,8 @@ async def test_what_cannot_be_run_is_refused_with_the_reason(
 
 
 async def test_runs_are_for_operators_and_unknown_ones_are_not_found(http: httpx.AsyncClient) -> None:
-    assert (await http.post("/billing-runs", json={"period": "2026-10"}, headers=CUSTOMER)).status_code == 403
-    assert (await http.get("/billing-runs", headers=CUSTOMER)).status_code == 403
+    assert (await http.post("/billing-runs", json={"period": "2026-10"}, headers=ANA)).status_code == 403
+    assert (await http.get("/billing-runs", headers=ANA)).status_code == 403
     answer = await http.get(f"/billing-runs/{UUID(int=7)}", headers=OPERATOR)
     assert (answer.status_code, answer.json()["code"]) == (404, "billing_run_not_found")
 

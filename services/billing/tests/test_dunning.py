@@ -173,6 +173,34 @@ async def test_a_payment_that_needs_the_customer_waits_for_them_whatever_the_sch
     assert await bill.states() == ("retry", "retry")
 
 
+async def test_a_bank_that_wants_the_customer_gets_them_by_a_link_at_once_and_no_step_is_used_up(
+    billing: Harness,
+) -> None:
+    bill = await a_bill(billing)
+    await billing.receive(bill.failed("authentication_required"))
+    (charge,) = await bill.charges()
+    assert (charge.customer_present, charge.payment_method) == (True, "pm_ok")
+    assert (await bill.receivable())["failures"] == 0
+    assert await billing.published(SubscriptionPaymentFailed) == []
+
+    await billing.receive(bill.action_required(charge.payment_id))
+    (told,) = await billing.published(SubscriptionPaymentNeedsCustomer)
+    assert (told.payment_id, told.attempt) == (charge.payment_id, 2)
+    await billing.receive(bill.failed("authentication_expired", payment_id=charge.payment_id))
+    assert (await bill.receivable())["failures"] == 1
+    assert await bill.states() == ("retry", "retry")
+    assert await bill.outcomes() == [(1, "failed"), (2, "failed")]
+
+
+async def test_a_bank_that_wants_the_customer_although_they_were_asked_uses_up_the_step(billing: Harness) -> None:
+    bill = await a_bill(billing)
+    await billing.receive(bill.failed("authentication_required"))
+    (charge,) = await bill.charges()
+    await billing.receive(bill.failed("authentication_required", payment_id=charge.payment_id))
+    assert (await bill.receivable())["failures"] == 1
+    assert await bill.charges() == [charge]
+
+
 async def test_a_customer_who_answered_the_bank_has_paid(billing: Harness) -> None:
     bill = await a_bill(billing)
     await billing.receive(bill.action_required())

@@ -28,7 +28,14 @@ from services.billing.tests.builders import a_customer, euros
 POLICY = BillingPolicy()
 START = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
 REASONS = st.sampled_from(
-    ["insufficient_funds", "card_declined", "lost_card", "closed_account", "authentication_expired"]
+    [
+        "insufficient_funds",
+        "card_declined",
+        "lost_card",
+        "closed_account",
+        "authentication_expired",
+        "authentication_required",
+    ]
 )
 PICK = st.integers(0, 10**6)
 
@@ -121,10 +128,16 @@ class Dunning(RuleBasedStateMachine):
     def fail(self, pick: int, reason: str) -> None:
         _, attempt = self.any_payment(pick)
         case = self.case(attempt.invoice_id)
-        counts = attempt.is_open and case.receivable.status is not ReceivableStatus.PAID
-        if counts and (attempt.asked_by is AskedBy.SCHEDULE or self.steps[attempt.invoice_id] == 0):
+        is_open = attempt.is_open and case.receivable.status is not ReceivableStatus.PAID
+        took_no_part = attempt.asked_by is AskedBy.SCHEDULE and case.receivable.status is ReceivableStatus.PROCESSING
+        refused = self.standing.method_refused and attempt.payment_method == self.standing.payment_method
+        asked = is_open and reason == "authentication_required" and took_no_part and not refused
+        counts = is_open and not asked
+        if counts and (attempt.asked_by is not AskedBy.CUSTOMER or self.steps[attempt.invoice_id] == 0):
             self.steps[attempt.invoice_id] += 1
-        change = dunning.fail(case, attempt, reason, POLICY, self.now)
+        change = dunning.fail(case, attempt, reason, uuid4(), POLICY, self.now)
+        charges = [message for message in change.messages if isinstance(message, ChargePayment)]
+        assert [charge.customer_present for charge in charges] == [True] * asked
         if counts and is_hard(reason) and attempt.payment_method == self.standing.payment_method:
             assert change.case.standing.method_refused
         self.apply(change)

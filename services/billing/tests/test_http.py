@@ -1,33 +1,16 @@
 """HTTP: customers see their own documents and nothing of anyone else's (INV-4)."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
-import pytest
 
-from caas_billing.app import app_of
-from caas_billing.settings import BillingSettings
 from caas_chassis.testing.harness import Harness
-from caas_chassis.testing.identity import IdentityProvider
 from caas_contracts.billing import CreditNoteIssued, InvoiceIssued
 from services.billing.tests.builders import a_capture, a_purchase, a_refund
+from services.billing.tests.callers import ANA, BEN, OPERATOR, identity
 
-identity = IdentityProvider()
-ANA = identity.bearer("ana", "customer")
-BEN = identity.bearer("ben", "customer")
-OPERATOR = identity.bearer("olga", "operator")
 DEALER = identity.bearer("dora", "dealer")
-
-
-@pytest.fixture
-async def http(billing: Harness) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of billing's API."""
-    settings = BillingSettings(database_url=billing.runtime.settings.database_url, document_wait_s=1)
-    app = app_of(billing.runtime, settings, verifier=identity.verifier())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing") as client:
-        yield client
 
 
 async def an_invoice_of(billing: Harness, customer_id: str) -> InvoiceIssued:

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -16,7 +15,6 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from caas_billing.app import app_of
 from caas_billing.domain.credit_note import CreditNote, Refund, credit_note_of
 from caas_billing.domain.document import document_of_invoice
 from caas_billing.domain.invoice import Invoice, Issue
@@ -24,12 +22,11 @@ from caas_billing.domain.numbering import DocumentNumber, Series
 from caas_billing.gateway.postman import MailDocument
 from caas_billing.gateway.typesetting import TypesetStored
 from caas_billing.handlers import MAIL, TYPESET_STORED
-from caas_billing.settings import BillingSettings
 from caas_billing.store import monthly_invoices
 from caas_chassis.testing.harness import Harness
-from caas_chassis.testing.identity import IdentityProvider
 from caas_contracts.billing import CreditNoteIssued, InvoiceKind
 from services.billing.tests.builders import AN_INSTANT, a_customer, a_typesetter, euros
+from services.billing.tests.callers import ANA, BEN, OPERATOR
 from services.billing.tests.monthly_builders import (
     a_flat_line,
     a_monthly_invoice,
@@ -46,19 +43,6 @@ from services.billing.tests.running import MailSink
 from services.billing.tests.test_documents import words_in
 
 ROOT = Path(__file__).parents[3]
-identity = IdentityProvider()
-ANA = identity.bearer("ana", "customer")
-BEN = identity.bearer("ben", "customer")
-OPERATOR = identity.bearer("olga", "operator")
-
-
-@pytest.fixture
-async def http(billing: Harness) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of billing's API."""
-    settings = BillingSettings(database_url=billing.runtime.settings.database_url, document_wait_s=1)
-    app = app_of(billing.runtime, settings, verifier=identity.verifier())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing") as client:
-        yield client
 
 
 async def stored(billing: Harness, invoice: Invoice | None = None, *, paid: bool = False) -> Invoice:

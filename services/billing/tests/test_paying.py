@@ -5,37 +5,18 @@ import csv
 import io
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 
-from caas_billing.app import app_of
-from caas_billing.settings import BillingSettings
 from caas_chassis.testing.harness import Harness
-from caas_chassis.testing.identity import IdentityProvider
 from caas_contracts.subscriptions import CollectionSettled, SubscriptionPaid
+from services.billing.tests.callers import BEN, OPERATOR, identity
 from services.billing.tests.dunning_world import Bill, a_bill
 from services.billing.tests.subscription_builders import a_start
 
-identity = IdentityProvider()
 OWNER = identity.bearer("customer-1", "customer")
-OTHER = identity.bearer("ben", "customer")
-OPERATOR = identity.bearer("olga", "operator")
-
-
-@pytest.fixture
-async def http(billing: Harness) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of billing's API."""
-    app = app_of(
-        billing.runtime,
-        BillingSettings(database_url=billing.runtime.settings.database_url),
-        verifier=identity.verifier(),
-    )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing", timeout=60) as client:
-        yield client
 
 
 def paying(headers: dict[str, str] = OWNER, key: str | None = None, **prefer: str) -> dict[str, str]:
@@ -185,12 +166,12 @@ async def test_everyone_reads_what_is_theirs(billing: Harness, http: httpx.Async
     assert {one["customer_id"] for one in everyone} == {"customer-1", "ben"}
     one = f"/subscriptions/{bill.subscription_id}"
     assert (await http.get(one, headers=OPERATOR)).json()["invoices"] == mine["invoices"]
-    assert (await http.get(one, headers=OTHER)).status_code == 404
+    assert (await http.get(one, headers=BEN)).status_code == 404
     assert (await http.get(one)).status_code == 401
-    assert (await pay(http, bill, paying(OTHER))).status_code == 404
+    assert (await pay(http, bill, paying(BEN))).status_code == 404
     assert (await pay(http, bill, paying(OPERATOR))).status_code == 403
     method = {"payment_method": "pm_new"}
-    assert (await http.put(f"{one}/payment-method", headers=OTHER, json=method)).status_code == 404
+    assert (await http.put(f"{one}/payment-method", headers=BEN, json=method)).status_code == 404
     card = {"payment_method": "4111111111111111"}
     refused = await http.put(f"{one}/payment-method", headers=OWNER, json=card)
     assert refused.status_code == 400

@@ -1,31 +1,13 @@
 """Customers read their own use, and what each line of a monthly invoice counted, and nobody else's (SUB-2, INV-4)."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
 import httpx
-import pytest
 
-from caas_billing.app import app_of
-from caas_billing.settings import BillingSettings
 from caas_chassis.testing.harness import Harness
-from caas_chassis.testing.identity import IdentityProvider
+from services.billing.tests.callers import ANA, BEN, OPERATOR
 from services.billing.tests.usage_builders import NOVEMBER, Log, a_subscription, a_use
-
-identity = IdentityProvider()
-ANA = identity.bearer("ana", "customer")
-BEN = identity.bearer("ben", "customer")
-OPERATOR = identity.bearer("olga", "operator")
-
-
-@pytest.fixture
-async def http(billing: Harness) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of billing's API."""
-    settings = BillingSettings(database_url=billing.runtime.settings.database_url)
-    app = app_of(billing.runtime, settings, verifier=identity.verifier())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing") as client:
-        yield client
 
 
 async def test_each_use_is_listed_with_its_period_and_whether_it_is_late_or_uncharged(

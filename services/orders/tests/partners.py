@@ -11,7 +11,7 @@ import httpx
 
 from caas_chassis.embedded.ports import free_port
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @contextmanager

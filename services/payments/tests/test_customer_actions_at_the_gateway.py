@@ -1,15 +1,12 @@
 """PAY-9 against the real sandbox gateway: its books say what was charged when answers are lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from caas_chassis.testing.harness import Harness
-from caas_chassis.testing.plugin import MakeDatabase
 from caas_contracts.payments import (
     PaymentActionRequired,
     PaymentAuthorized,
@@ -17,15 +14,10 @@ from caas_contracts.payments import (
     PaymentFailed,
     PaymentPurpose,
 )
-from caas_payments.app import http_client, service_of
-from caas_payments.domain.rules import Rules
-from caas_payments.gateway import GatewayClient
-from caas_payments.settings import PaymentsSettings
 from services.payments.tests.builders import a_charge, a_success, an_authorization
-from services.payments.tests.conftest import migrate
 from services.payments.tests.in_process_gateway import InProcessGateway
 from services.payments.tests.reading import rows_of, status_of
-from services.payments.tests.sandbox_gateway import API_KEY, SandboxGateway, running_sandbox
+from services.payments.tests.sandbox_gateway import SandboxGateway
 from services.payments.tests.web import serving
 from services.payments.tests.working import run_rounds
 
@@ -33,24 +25,9 @@ FAULTS = ["timeout_before", "timeout_after", "503", "500_after", "429", "garbage
 LIFE = timedelta(hours=72)
 
 
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxGateway]:
-    with running_sandbox(tmp_path_factory.mktemp("gateway")) as running:
-        yield running
-
-
 @pytest.fixture
-async def payments(make_database: MakeDatabase, sandbox: SandboxGateway) -> AsyncIterator[Harness]:
-    settings = PaymentsSettings(
-        database_url=await make_database("payments", migrate),
-        gateway_url=sandbox.url,
-        gateway_api_key=SecretStr(API_KEY),
-        gateway_timeout_s=0.3,
-    )
-    client = GatewayClient(http_client(settings))
-    async with Harness(service_of(Rules(jitter=0.0), client), settings.database_url) as harness:
-        yield harness
-    await client.close()
+def payments(payments_at_sandbox: Harness) -> Harness:
+    return payments_at_sandbox
 
 
 async def page_behind(payments: Harness, asked: PaymentActionRequired) -> str:

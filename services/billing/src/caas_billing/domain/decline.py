@@ -1,4 +1,4 @@
-"""Which refusals are of the payment method itself: it is not charged again, another one is needed (SUB-6)."""
+"""What refusals ask for: another payment method, the customer's own word to the bank, or only time (SUB-6, PAY-9)."""
 
 from typing import Final
 
@@ -22,6 +22,14 @@ _HARD: Final = frozenset(
         "stop_payment_order",
     }
 )
+
+
+_WANTS_CUSTOMER: Final = frozenset({"authentication_required", "authentication_not_handled"})
+
+
+def wants_customer(reason: str) -> bool:
+    """Whether the bank refused only because the customer took no part: it will ask them when they do (PAY-9)."""
+    return reason in _WANTS_CUSTOMER
 
 
 def is_hard(reason: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from uuid import UUID, uuid5
 
 from caas_billing.domain.billing_policy import BillingPolicy
-from caas_billing.domain.decline import METHOD_REFUSED, is_hard
+from caas_billing.domain.decline import METHOD_REFUSED, is_hard, wants_customer
 from caas_billing.domain.receivable import (
     UNDER_WAY,
     AskedBy,
@@ -116,7 +116,7 @@ def charge(case: Case, payment_id: UUID, payment_method: str, asked_by: AskedBy,
             service_code=case.terms.service_code,
             amount=processing.amount,
             payment_method=payment_method,
-            customer_present=asked_by is AskedBy.CUSTOMER,
+            customer_present=asked_by is not AskedBy.SCHEDULE,
             requested_at=now,
         )
     )
@@ -150,16 +150,33 @@ def confirm(case: Case, attempt: Attempt, payment_id: UUID, paid: Money, now: da
     )
 
 
-def fail(case: Case, attempt: Attempt, reason: str, policy: BillingPolicy, now: datetime) -> CaseChange:
-    """The charge was refused, or its link expired unused (PAY-9)."""
+def fail(
+    case: Case, attempt: Attempt, reason: str, next_payment_id: UUID, policy: BillingPolicy, now: datetime
+) -> CaseChange:
+    """The charge was refused, or its link expired unused (PAY-9).
+
+    What the schedule charged and the bank wants to hear the customer about is charged at once as `next_payment_id`,
+    with the customer: that uses up no step, because nobody was asked yet.
+    """
     if not attempt.is_open:
         return CaseChange(case=case)
     if case.receivable.status is ReceivableStatus.PAID:
         return CaseChange(case=case, outcome=_outcome(attempt, ChargeOutcome.FAILED, reason))
+    if wants_customer(reason) and _may_ask_customer(case, attempt):
+        assert attempt.payment_method is not None
+        change = charge(case, next_payment_id, attempt.payment_method, AskedBy.BANK, now)
+        return replace(change, outcome=_outcome(attempt, ChargeOutcome.FAILED, reason))
     standing = case.standing
     if is_hard(reason) and attempt.payment_method == standing.payment_method:
         case = replace(case, standing=replace(standing, method_refused=True, changed_at=now))
     return _failed(case, attempt, reason, ChargeOutcome.FAILED, policy, now)
+
+
+def _may_ask_customer(case: Case, attempt: Attempt) -> bool:
+    """Whether the customer had no part in this attempt, and its method may be charged again."""
+    is_refused = case.standing.method_refused and attempt.payment_method == case.standing.payment_method
+    took_no_part = attempt.asked_by is AskedBy.SCHEDULE and case.receivable.status is ReceivableStatus.PROCESSING
+    return took_no_part and not is_refused
 
 
 def abandon(case: Case, attempt: Attempt, reason: str, policy: BillingPolicy, now: datetime) -> CaseChange:
@@ -204,7 +221,7 @@ def _failed(
 ) -> CaseChange:
     receivable = case.receivable
     # What customers try in between is theirs: it uses up no step, unless it is the invoice's first failure.
-    if attempt.asked_by is AskedBy.SCHEDULE or receivable.failures == 0:
+    if attempt.asked_by is not AskedBy.CUSTOMER or receivable.failures == 0:
         first_failed_at = receivable.first_failed_at or now
         receivable = replace(receivable, failures=receivable.failures + 1, first_failed_at=first_failed_at)
     assert receivable.first_failed_at is not None

@@ -26,7 +26,8 @@ class ReceivableStatus(StrEnum):
 _R = ReceivableStatus
 
 TRANSITIONS: Final[Mapping[ReceivableStatus, frozenset[ReceivableStatus]]] = {
-    _R.PROCESSING: frozenset({_R.NEEDS_CUSTOMER, _R.RETRY, _R.PAID, _R.UNPAID}),
+    # The bank's attempt takes the place of the schedule's without a state between them.
+    _R.PROCESSING: frozenset({_R.PROCESSING, _R.NEEDS_CUSTOMER, _R.RETRY, _R.PAID, _R.UNPAID}),
     _R.NEEDS_CUSTOMER: frozenset({_R.RETRY, _R.PAID, _R.UNPAID}),
     _R.RETRY: frozenset({_R.PROCESSING, _R.PAID, _R.UNPAID}),
     _R.PAID: frozenset(),
@@ -36,10 +37,11 @@ UNDER_WAY: Final = frozenset({_R.PROCESSING, _R.NEEDS_CUSTOMER})
 
 
 class AskedBy(StrEnum):
-    """Who wanted an attempt: the schedule, under the customer's mandate, or the customer, who is present (PAY-9)."""
+    """Who wanted an attempt, and so whether its customer takes part (PAY-9)."""
 
-    SCHEDULE = "schedule"
-    CUSTOMER = "customer"
+    SCHEDULE = "schedule"  # under the customer's mandate, without them
+    BANK = "bank"  # it refused the schedule's attempt without the customer: the same step again, by a link
+    CUSTOMER = "customer"  # of their own accord
 
 
 class ChargeOutcome(StrEnum):

@@ -115,10 +115,10 @@ async def confirm_charges(received: Sequence[Received[PaymentConfirmed]], *, tx:
 
 
 async def fail_charges(received: Sequence[Received[PaymentFailed]], *, tx: Tx, policy: BillingPolicy) -> None:
-    """Refused: charged again on the schedule, or given to collections (SUB-6)."""
+    """Refused: charged again on the schedule, by a link for the customer, or given to collections (SUB-6, PAY-9)."""
 
     def failed(case: Case, attempt: Attempt, event: PaymentFailed) -> CaseChange:
-        return dunning.fail(case, attempt, event.reason, policy, tx.now)
+        return dunning.fail(case, attempt, event.reason, new_id(), policy, tx.now)
 
     await _follow(received, failed, tx=tx)
 

@@ -181,7 +181,7 @@ CREATE TABLE charge_attempt (
     -- Null when the gateway was not asked, for want of a usable method; else what is charged.
     payment_id uuid UNIQUE,
     payment_method text,
-    asked_by text NOT NULL DEFAULT 'schedule' CHECK (asked_by IN ('schedule', 'customer')),
+    asked_by text NOT NULL DEFAULT 'schedule' CHECK (asked_by IN ('schedule', 'bank', 'customer')),
     asked_at timestamptz NOT NULL,
     PRIMARY KEY (invoice_id, attempt),
     CONSTRAINT payment_has_its_method CHECK (num_nulls(payment_id, payment_method) IN (0, 2))
