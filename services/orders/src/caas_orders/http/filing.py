@@ -10,7 +10,8 @@ from caas_chassis.web import requires
 from caas_contracts.message import Code
 from caas_contracts.orders import PurchaseKind
 from caas_orders.http.owning import owner_asked_for
-from caas_orders.http.representing import document_json, notification_json, purchase_json, subscription_json
+from caas_orders.http.purchasing import described
+from caas_orders.http.representing import document_json, notification_json, subscription_json
 from caas_orders.http.representing_orders import order_json
 from caas_orders.store import documents, notifications, purchases, vehicle_orders
 
@@ -36,10 +37,11 @@ def expediente_router(runtime: Runtime) -> APIRouter:
             subscribed = await purchases.of_customer(
                 owner, before=None, limit=limit, kind=PurchaseKind.SUBSCRIPTION, tx=tx
             )
+            listed = await described(bought, tx)
             billed = await documents.of_subjects([one.purchase_id for one in subscribed], limit=limit, tx=tx)
         return {
             "customer_id": owner,
-            "purchases": [purchase_json(purchase) for purchase in bought],
+            "purchases": listed,
             "subscriptions": [subscription_json(one, billed.get(one.purchase_id, [])) for one in subscribed],
             "vehicle_orders": [order_json(order) for order in ordered],
             "notifications": [notification_json(notification) for notification in told],

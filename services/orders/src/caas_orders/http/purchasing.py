@@ -1,6 +1,6 @@
 """Placing, reading and cancelling purchases over HTTP (SVC-3, SVC-11, RES-1's way of waiting)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -28,7 +28,7 @@ from caas_orders.handlers.purchasing import cancel
 from caas_orders.http.owning import owner_asked_for, visible_to
 from caas_orders.http.refusing import problem_of, problem_of_end
 from caas_orders.http.representing import purchase_json
-from caas_orders.store import purchases
+from caas_orders.store import purchases, recurrences
 
 _ROUTE: Final = "POST /purchases"
 
@@ -86,7 +86,8 @@ def purchases_router(runtime: Runtime) -> APIRouter:
     @router.get("/purchases/{purchase_id}")
     async def read_purchase(purchase_id: UUID, principal: _CustomerOrOperator) -> dict[str, Any]:
         async with runtime.reading() as tx:
-            return purchase_json(await _visible(purchase_id, principal, tx))
+            purchase = await _visible(purchase_id, principal, tx)
+            return (await described([purchase], tx))[0]
 
     @router.get("/purchases")
     async def list_purchases(
@@ -98,7 +99,7 @@ def purchases_router(runtime: Runtime) -> APIRouter:
         async with runtime.reading() as tx:
             owner = owner_asked_for(principal, customer_id)
             found = await purchases.of_customer(owner, before=before, limit=limit, tx=tx)
-        page = [purchase_json(purchase) for purchase in found]
+            page = await described(found, tx)
         return {"purchases": page, "before": page[-1]["purchase_id"] if len(page) == limit else None}
 
     @router.post("/purchases/{purchase_id}/cancellation", status_code=202)
@@ -106,11 +107,19 @@ def purchases_router(runtime: Runtime) -> APIRouter:
         async with runtime.transaction(cause_of(request, principal)) as tx:
             owner = (await _visible(purchase_id, principal, tx)).customer_id
             outcome = await cancel(purchase_id, owner, tx=tx)
-        if isinstance(outcome, Refusal):
-            raise problem_of(outcome)
-        return respond(Answer(200 if outcome.ended else 202, purchase_json(outcome), _location(outcome)))
+            if isinstance(outcome, Refusal):
+                raise problem_of(outcome)
+            (body,) = await described([outcome], tx)
+        return respond(Answer(200 if outcome.ended else 202, body, _location(outcome)))
 
     return router
+
+
+async def described(found: Sequence[Purchase], tx: Tx) -> list[dict[str, Any]]:
+    """Purchases as JSON, with what those that recur will renew next."""
+    recurring = [purchase.purchase_id for purchase in found if purchase.period_months is not None]
+    known = await recurrences.read(recurring, tx=tx) if recurring else {}
+    return [purchase_json(purchase, known.get(purchase.purchase_id)) for purchase in found]
 
 
 async def _accept(body: PurchaseRequest, principal: Principal, tx: Tx) -> Answer:

@@ -7,13 +7,16 @@ from typing import Any
 from caas_contracts.money import Money
 from caas_orders.domain.catalogue import Offer
 from caas_orders.domain.purchase import Purchase
+from caas_orders.domain.recurring import Recurrence, RecurrenceStatus
 from caas_orders.domain.status import PurchaseStatus
 from caas_orders.store.documents import Document
 from caas_orders.store.notifications import Notification, OrderNotification
 
 
-def purchase_json(purchase: Purchase) -> dict[str, Any]:
-    """A purchase. `charged` is null until it is known; `reason` says why it ended without the service.
+def purchase_json(purchase: Purchase, recurrence: Recurrence | None = None) -> dict[str, Any]:
+    """A purchase, with what it will renew next if it recurs.
+
+    `charged` is null until it is known; `reason` says why it ended without the service.
 
     `being_confirmed`: nobody knows yet whether the amount is held, however long it takes; it is never guessed (GW-4).
     """
@@ -46,6 +49,7 @@ def purchase_json(purchase: Purchase) -> dict[str, Any]:
         "deactivation": _deactivation(purchase),
         "deactivated_at": instant_json(purchase.deactivated_at),
         "updated_at": instant_json(purchase.updated_at),
+        "recurrence": None if recurrence is None else _recurrence_json(recurrence),
         "withdrawal_id": None if purchase.withdrawal_id is None else str(purchase.withdrawal_id),
     }
 
@@ -127,6 +131,17 @@ def instant_json(instant: datetime | None) -> str | None:
 
 def _price_json(kind: str, price: Money, *, days: int | None = None, months: int | None = None) -> dict[str, Any]:
     return {"kind": kind, "duration_days": days, "period_months": months, "price": money_json(price)}
+
+
+def _recurrence_json(recurrence: Recurrence) -> dict[str, Any]:
+    """`next_renewal_at` is when the next period is charged, null when there will be none (REC-1, REC-2)."""
+    has_ended = recurrence.status is RecurrenceStatus.ENDED
+    return {
+        "status": recurrence.status.value,
+        "reason": recurrence.reason,
+        "current_period": recurrence.next_period - 1,
+        "next_renewal_at": None if has_ended else instant_json(recurrence.next_renewal_at),
+    }
 
 
 def _deactivation(purchase: Purchase) -> str | None:
