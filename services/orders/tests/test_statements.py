@@ -16,6 +16,7 @@ from caas_orders.store import (
     recurrences,
     registrations,
     stock,
+    thefts,
     vehicle_orders,
     withdrawals,
 )
@@ -31,6 +32,7 @@ MODULES = (
     recurrences,
     registrations,
     stock,
+    thefts,
     vehicle_orders,
     withdrawals,
 )

@@ -35,6 +35,8 @@ from services.orders.tests.builders import (
     settlement_failed,
     stored,
 )
+from services.orders.tests.life_builders import payment_refunded as money_given_back
+from services.orders.tests.life_builders import scheduled
 from services.orders.tests.subscription_builders import subscribed
 from services.orders.tests.withdrawal_builders import (
     MADRID,
@@ -361,3 +363,25 @@ async def test_a_delayed_refund_of_something_else_is_no_withdrawals(harness: Har
     await harness.receive(refund_delayed(purchase))
     async with harness.transaction() as tx:
         assert await withdrawals.of_purchases([purchase.purchase_id], tx=tx) == {}
+
+
+async def test_a_planned_purchase_that_waits_is_given_up_and_all_of_it_comes_back(
+    harness: Harness, mailer: PlayedMailer
+) -> None:
+    purchase = await scheduled(harness)  # PLN-1, DES-4
+    withdrawal = (await withdrawn(harness, purchase)).withdrawal
+    assert withdrawal is not None
+    assert withdrawal.refund_due == purchase.price
+    assert (await only(harness, CancelPayment)).payment_id == purchase.payment_id
+    await harness.receive(refund_delayed(purchase))
+    assert await status_of(harness, purchase) is WithdrawalStatus.REFUND_DELAYED
+    await harness.receive(money_given_back(purchase))
+    end = await stored(harness, purchase.purchase_id)
+    assert (end.status, end.money) == (PurchaseStatus.CANCELLED, MoneyOutcome.REFUNDED)
+    assert (await only(harness, PurchaseWithdrawn)).refunded == purchase.price
+    assert await harness.published(RefundPayment) == []  # Payments gives it back by itself.
+    done = await standing(harness, purchase)
+    assert done.withdrawal is not None
+    assert done.withdrawal.refunded_at is not None
+    assert done.withdrawal.status_of(done.purchase) is WithdrawalStatus.DONE
+    assert await told(harness, purchase) == ["scheduled", "withdrawal_received", "refund_delayed", "cancelled"]

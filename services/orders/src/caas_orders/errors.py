@@ -19,6 +19,14 @@ class VehicleNotFound(Problem):
     title = "There is no such vehicle"
 
 
+class VehicleReportedStolen(Problem):
+    """Nothing is sold for a vehicle that was reported stolen (THF)."""
+
+    status = 409
+    code = "vehicle_reported_stolen"
+    title = "The vehicle was reported stolen"
+
+
 class CustomerNotFound(Problem):
     """A vehicle names a customer who is not registered."""
 

@@ -25,6 +25,7 @@ class NoticeKind(StrEnum):
     WITHDRAWAL_REFUSED = "withdrawal_refused"
     WITHDRAWN = "withdrawn"
     REFUND_DELAYED = "refund_delayed"
+    VEHICLE_STOLEN = "vehicle_stolen"
     SUBSCRIPTION_STARTED = "subscription_started"
     SUBSCRIPTION_CANCELLED = "subscription_cancelled"
     SUBSCRIPTION_PAID = "subscription_paid"

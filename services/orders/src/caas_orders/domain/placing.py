@@ -91,7 +91,7 @@ def place(wish: Wish, buyer: Buyer | None, catalogue: Catalogue, now: datetime) 
     """
     if buyer is None or buyer.vehicle.customer_id != wish.customer_id:
         return Refusal(RefusalCode.VEHICLE_NOT_FOUND, f"customer {wish.customer_id} has no vehicle {wish.vehicle_id}")
-    offer = catalogue.offer_for(wish.service_code, buyer.vehicle)
+    offer = _offer(wish, buyer.vehicle, catalogue)
     if isinstance(offer, Refusal):
         return offer
     price = offer.price(wish.kind, wish.duration_days, now, period_months=wish.period_months)
@@ -112,6 +112,13 @@ def place(wish: Wish, buyer: Buyer | None, catalogue: Catalogue, now: datetime) 
     if wish.kind is PurchaseKind.SUBSCRIPTION:
         return placed.then(begin_subscription(purchase, offer, now))  # SUB-1
     return placed.then(purchase.maintenance_current(now))
+
+
+def _offer(wish: Wish, vehicle: Vehicle, catalogue: Catalogue) -> Offer | Refusal:
+    if vehicle.stolen_at is not None:  # THF
+        detail = f"vehicle {vehicle.vehicle_id} was reported stolen: nothing is sold for it"
+        return Refusal(RefusalCode.VEHICLE_REPORTED_STOLEN, detail)
+    return catalogue.offer_for(wish.service_code, vehicle)
 
 
 def _purchase(wish: Wish, offer: Offer, price: Money, catalogue_version: int, now: datetime) -> Purchase:

@@ -38,6 +38,7 @@ from caas_orders.domain.status import (
 )
 
 CANCELLED_BY_CUSTOMER = "cancelled_by_customer"
+VEHICLE_STOLEN = "vehicle_stolen"
 DELIVERY_REFUSED = "delivery_refused"
 GATEWAY_UNREACHABLE = "gateway_unreachable"
 SETTLEMENT_FAILED = "settlement_failed"
@@ -299,7 +300,8 @@ def _end_of(purchase: Purchase, activated_at: datetime) -> datetime | None:
 def undone(purchase: Purchase, reason: str, money: MoneyOutcome, now: datetime) -> Change:
     """The end of CANCELLING: by the customer's wish, because delivery was refused (RSK-2), or unpaid (SVC-8)."""
     if purchase.cancelled_at is not None:
-        return cancelled(purchase, money, now)
+        is_stolen = purchase.reason == VEHICLE_STOLEN  # THF-2
+        return cancelled(purchase, money, now, VEHICLE_STOLEN if is_stolen else CANCELLED_BY_CUSTOMER)
     if purchase.reason == SETTLEMENT_FAILED:
         return replace(cancelled(purchase, money, now, SETTLEMENT_FAILED), notice=NoticeKind.PAYMENT_NOT_SETTLED)
     return _declined(purchase, purchase.reason or reason, money, now)

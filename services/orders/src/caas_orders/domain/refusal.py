@@ -10,6 +10,7 @@ class RefusalCode(StrEnum):
     PURCHASE_NOT_FOUND = "purchase_not_found"
     PURCHASE_ID_REUSED = "purchase_id_reused"
     VEHICLE_NOT_FOUND = "vehicle_not_found"
+    VEHICLE_REPORTED_STOLEN = "vehicle_reported_stolen"
     CUSTOMER_NOT_FOUND = "customer_not_found"
     SERVICE_UNKNOWN = "service_unknown"
     SERVICE_NOT_ALLOWED = "service_not_allowed"

@@ -27,13 +27,17 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """A car, its owner, what is built in, and the Ed25519 key (base64, raw) it signs its answers with."""
+    """A car, its owner, what is built in, and the Ed25519 key (base64, raw) it signs its answers with.
+
+    `stolen_at` is when it was reported stolen: nothing is sold for it from then on (THF).
+    """
 
     vehicle_id: str
     customer_id: str
     model: str
     equipment: frozenset[str]
     public_key: str
+    stolen_at: datetime | None = None
 
     def registered(self, now: datetime) -> VehicleRegistered:
         """The fact that tells the other services about this vehicle."""

@@ -33,7 +33,7 @@ async def place_purchases(received: Sequence[Received[PlacePurchase]], *, tx: Tx
 
 async def place(wishes: Sequence[Wish], causes: Sequence[Cause], *, tx: Tx) -> list[Purchase | Refusal]:
     """Place each wish, or say why not; the same wish asked again is the purchase of the first time (PAY-7)."""
-    buyers = await registrations.buyers(sorted({wish.vehicle_id for wish in wishes}), tx=tx)
+    buyers = await registrations.lock_buyers(sorted({wish.vehicle_id for wish in wishes}), tx=tx)
     catalogue = current_catalogue()
     outcomes = [place_one(wish, buyers.get(wish.vehicle_id), catalogue, tx.now) for wish in wishes]
     new = [

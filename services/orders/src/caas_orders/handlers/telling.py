@@ -16,13 +16,14 @@ from caas_contracts.operations import AlertKind, AlertRaised
 from caas_contracts.orders import PurchaseKind
 from caas_orders.domain.catalogue import current_catalogue
 from caas_orders.domain.notification import Letter, NoticeKind
+from caas_orders.domain.placing import Buyer
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.registration import Customer, Language
 from caas_orders.domain.status import MoneyOutcome
 from caas_orders.gateway import Deferred, MailOutcome, OutgoingMail, Rejected, Sent
 from caas_orders.gateway.letters import Fact, amount, compose, compose_alert, local_time, rates_in_words
 from caas_orders.store import alerts, notifications, registrations
-from caas_orders.store.notifications import MailState, Notification
+from caas_orders.store.notifications import MailState, Notification, VehicleNotification
 
 MAIL_EFFECT: Final = "mail"
 ALERT_MAIL_EFFECT: Final = "alert-mail"
@@ -71,6 +72,20 @@ async def tell(notices: Sequence[Notice], *, tx: Tx) -> None:
             letter = _letter(notice, customer)
             mail = OutgoingMail(mail_id=new, recipient=customer.email, subject=letter.subject, text=letter.text)
             tx.enqueue(MAIL_EFFECT, mail, key=str(new), cause=notice.cause)
+
+
+async def tell_of_vehicle(buyer: Buyer, kind: NoticeKind, facts: Mapping[str, Fact], *, tx: Tx) -> None:
+    """Notify the owner of a vehicle about it, once: a mail and the purchase file."""
+    customer, vehicle_id = buyer.customer, buyer.vehicle.vehicle_id
+    letter = compose(kind, customer.language, {"name": customer.name, "vehicle": vehicle_id, **facts})
+    told = VehicleNotification(
+        new_id(), vehicle_id, customer.customer_id, kind, letter, MailState.QUEUED, created_at=tx.now
+    )
+    if await notifications.insert_of_vehicle(told, tx=tx):
+        mail = OutgoingMail(
+            mail_id=told.notification_id, recipient=customer.email, subject=letter.subject, text=letter.text
+        )
+        tx.enqueue(MAIL_EFFECT, mail, key=str(told.notification_id))
 
 
 async def mail_alerts(received: Sequence[Received[AlertRaised]], *, tx: Tx) -> None:

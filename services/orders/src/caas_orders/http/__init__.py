@@ -14,6 +14,7 @@ from caas_orders.http.ordering import vehicle_orders_router
 from caas_orders.http.purchasing import purchases_router
 from caas_orders.http.registering import registrations_router
 from caas_orders.http.stocking import stock_router
+from caas_orders.http.theft import theft_router
 from caas_orders.http.withdrawing import withdrawals_router
 
 MADRID: Final = ZoneInfo("Europe/Madrid")
@@ -25,6 +26,7 @@ def routers(runtime: Runtime, policy: SalesPolicy | None = None, zone: ZoneInfo 
     return [
         purchases_router(runtime),
         withdrawals_router(runtime, zone),
+        theft_router(runtime),
         catalogue_router(runtime),
         registrations_router(runtime),
         expediente_router(runtime),

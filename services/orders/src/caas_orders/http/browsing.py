@@ -10,7 +10,7 @@ from caas_chassis.web import requires
 from caas_contracts.message import Code
 from caas_orders.domain.catalogue import current_catalogue
 from caas_orders.errors import VehicleNotFound
-from caas_orders.http.representing import offer_json
+from caas_orders.http.representing import instant_json, offer_json
 from caas_orders.store import purchases, registrations
 
 _Reader = Annotated[Principal, Depends(requires("customer", "dealer", "operator"))]
@@ -34,6 +34,7 @@ def catalogue_router(runtime: Runtime) -> APIRouter:
         return {
             "vehicle_id": vehicle_id,
             "version": catalogue.version,
+            "stolen_at": instant_json(buyer.vehicle.stolen_at),
             "services": [offer_json(offer, occupied.get(offer.code), now) for offer in offers],
         }
 

@@ -13,6 +13,7 @@ _REFUSALS: Final[Mapping[RefusalCode, type[Problem]]] = {
     RefusalCode.PURCHASE_NOT_FOUND: errors.PurchaseNotFound,
     RefusalCode.PURCHASE_ID_REUSED: errors.PurchaseIdReused,
     RefusalCode.VEHICLE_NOT_FOUND: errors.VehicleNotFound,
+    RefusalCode.VEHICLE_REPORTED_STOLEN: errors.VehicleReportedStolen,
     RefusalCode.CUSTOMER_NOT_FOUND: errors.CustomerNotFound,
     RefusalCode.SERVICE_UNKNOWN: errors.ServiceUnknown,
     RefusalCode.SERVICE_NOT_ALLOWED: errors.ServiceNotAllowed,

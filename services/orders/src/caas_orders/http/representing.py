@@ -10,7 +10,7 @@ from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.recurring import Recurrence, RecurrenceStatus
 from caas_orders.domain.status import PurchaseStatus
 from caas_orders.store.documents import Document
-from caas_orders.store.notifications import Notification, OrderNotification
+from caas_orders.store.notifications import AnyNotification, OrderNotification, VehicleNotification
 
 
 def purchase_json(purchase: Purchase, recurrence: Recurrence | None = None) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def offer_json(offer: Offer, occupied: PurchaseStatus | None, now: datetime) -> 
     }
 
 
-def notification_json(told: Notification | OrderNotification) -> dict[str, Any]:
-    """What a customer was told, about a purchase or a vehicle order, and what became of the mail."""
+def notification_json(told: AnyNotification) -> dict[str, Any]:
+    """What a customer was told, about a purchase, a vehicle order or a vehicle, and what became of the mail."""
     return {
         "notification_id": str(told.notification_id),
         **_occasion(told),
@@ -162,7 +162,12 @@ def _plan_json(offer: Offer, now: datetime) -> dict[str, Any] | None:
     return {**agreed.model_dump(mode="json"), "unit_name": unit, "later_versions": later}
 
 
-def _occasion(told: Notification | OrderNotification) -> dict[str, Any]:
-    if isinstance(told, OrderNotification):
-        return {"purchase_id": None, "order_id": str(told.order_id), "kind": told.notice.kind.value}
-    return {"purchase_id": str(told.purchase_id), "order_id": None, "kind": told.kind.value}
+def _occasion(told: AnyNotification) -> dict[str, Any]:
+    about: dict[str, Any] = {"purchase_id": None, "order_id": None, "vehicle_id": None}
+    match told:
+        case OrderNotification():
+            return {**about, "order_id": str(told.order_id), "kind": told.notice.kind.value}
+        case VehicleNotification():
+            return {**about, "vehicle_id": told.vehicle_id, "kind": told.kind.value}
+        case _:
+            return {**about, "purchase_id": str(told.purchase_id), "kind": told.kind.value}

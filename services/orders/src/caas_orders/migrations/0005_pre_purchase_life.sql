@@ -109,14 +109,20 @@ COMMENT ON TABLE withdrawal IS
     'Withdrawals of Directive (EU) 2023/2673, in their two steps (DES-7): one per purchase, with one refund (DES-6).';
 ALTER TABLE purchases ADD CONSTRAINT purchases_withdrawal_fkey FOREIGN KEY (withdrawal_id) REFERENCES withdrawal;
 
-CREATE TABLE stolen_vehicle (
-    report_id uuid PRIMARY KEY,
-    vehicle_id text NOT NULL UNIQUE REFERENCES vehicles,
-    customer_id text NOT NULL,
-    reported_at timestamptz NOT NULL,
-    recorded_at timestamptz NOT NULL
-);
-COMMENT ON TABLE stolen_vehicle IS 'Vehicles that were reported stolen (THF): nothing is sold for them.';
+-- THF: nothing is sold for a vehicle that was reported stolen. In its row, so that whoever sells for it locks it.
+ALTER TABLE vehicles
+    ADD COLUMN theft_report_id uuid,
+    ADD COLUMN stolen_at timestamptz,
+    ADD COLUMN theft_recorded_at timestamptz,
+    ADD CONSTRAINT stolen_by_a_report CHECK (num_nonnulls(theft_report_id, stolen_at, theft_recorded_at) IN (0, 3));
+COMMENT ON COLUMN vehicles.stolen_at IS 'THF: when its theft was reported; theft_recorded_at is when we knew.';
+
+-- A theft is told about the vehicle itself, once.
+ALTER TABLE notifications
+    ADD COLUMN vehicle_id text REFERENCES vehicles,
+    DROP CONSTRAINT about_one_thing,
+    ADD CONSTRAINT about_one_thing CHECK (num_nonnulls(purchase_id, order_id, vehicle_id) = 1);
+CREATE UNIQUE INDEX told_once_per_vehicle ON notifications (vehicle_id, kind, occasion) WHERE vehicle_id IS NOT NULL;
 
 ALTER TABLE notifications DROP CONSTRAINT notifications_kind_check,
     ADD CONSTRAINT notifications_kind_check CHECK (CASE WHEN order_id IS NULL

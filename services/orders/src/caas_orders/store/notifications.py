@@ -52,6 +52,23 @@ class OrderNotification:
     sent_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class VehicleNotification:
+    """One thing the owner of a vehicle was told about it."""
+
+    notification_id: UUID
+    vehicle_id: str
+    customer_id: str
+    kind: NoticeKind
+    letter: Letter
+    state: MailState
+    created_at: datetime
+    sent_at: datetime | None = None
+
+
+type AnyNotification = Notification | OrderNotification | VehicleNotification
+
+
 INSERT_NOTIFICATIONS: Final = """
 INSERT INTO notifications (notification_id, purchase_id, customer_id, kind, occasion, subject, body, state, created_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -73,8 +90,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (order_id, kind, occasion) WHERE order_id IS NOT NULL DO NOTHING
 """
 
+INSERT_VEHICLE_NOTIFICATION: Final = """
+INSERT INTO notifications (notification_id, vehicle_id, customer_id, kind, subject, body, state, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (vehicle_id, kind, occasion) WHERE vehicle_id IS NOT NULL DO NOTHING
+"""
+
 LIST_NOTIFICATIONS: Final = """
-SELECT notification_id, purchase_id, order_id, customer_id, kind, occasion, subject, body, state, created_at, sent_at
+SELECT notification_id, purchase_id, order_id, vehicle_id, customer_id, kind, occasion, subject, body, state,
+    created_at, sent_at
 FROM notifications WHERE customer_id = $1 ORDER BY notification_id DESC LIMIT $2
 """
 
@@ -103,15 +127,31 @@ async def insert_of_order(told: OrderNotification, *, tx: Tx) -> bool:
     return tag == "INSERT 0 1"
 
 
+async def insert_of_vehicle(told: VehicleNotification, *, tx: Tx) -> bool:
+    """Store what is told about a vehicle; False when it was told before."""
+    tag = await tx.execute(
+        INSERT_VEHICLE_NOTIFICATION,
+        told.notification_id,
+        told.vehicle_id,
+        told.customer_id,
+        told.kind,
+        told.letter.subject,
+        told.letter.text,
+        told.state,
+        told.created_at,
+    )
+    return tag == "INSERT 0 1"
+
+
 async def mark(states: Sequence[tuple[UUID, MailState, datetime | None]], *, tx: Tx) -> None:
     """Record what became of queued mails: id, state, and when it was sent."""
     await tx.execute(MARK_NOTIFICATIONS, *zip(*states, strict=True))
 
 
-async def of_customer(customer_id: str, *, limit: int, tx: Tx) -> list[Notification | OrderNotification]:
+async def of_customer(customer_id: str, *, limit: int, tx: Tx) -> list[AnyNotification]:
     """What a customer was told, newest first."""
     rows = await tx.fetch(LIST_NOTIFICATIONS, customer_id, limit)
-    return [_notification(row) if row["order_id"] is None else _of_order(row) for row in rows]
+    return [_any(row) for row in rows]
 
 
 def _row(notification: Notification) -> tuple[object, ...]:
@@ -126,6 +166,12 @@ def _row(notification: Notification) -> tuple[object, ...]:
         notification.state,
         notification.created_at,
     )
+
+
+def _any(row: Record) -> AnyNotification:
+    if row["vehicle_id"] is not None:
+        return _of_vehicle(row)
+    return _notification(row) if row["order_id"] is None else _of_order(row)
 
 
 def _notification(row: Record) -> Notification:
@@ -148,6 +194,19 @@ def _of_order(row: Record) -> OrderNotification:
         order_id=row["order_id"],
         customer_id=row["customer_id"],
         notice=OrderNotice(OrderNoticeKind(row["kind"]), row["occasion"]),
+        letter=Letter(row["subject"], row["body"]),
+        state=MailState(row["state"]),
+        created_at=row["created_at"],
+        sent_at=row["sent_at"],
+    )
+
+
+def _of_vehicle(row: Record) -> VehicleNotification:
+    return VehicleNotification(
+        notification_id=row["notification_id"],
+        vehicle_id=row["vehicle_id"],
+        customer_id=row["customer_id"],
+        kind=NoticeKind(row["kind"]),
         letter=Letter(row["subject"], row["body"]),
         state=MailState(row["state"]),
         created_at=row["created_at"],

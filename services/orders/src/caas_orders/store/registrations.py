@@ -39,8 +39,17 @@ FROM purchases p JOIN customers c USING (customer_id) WHERE p.purchase_id = ANY(
 """
 
 READ_BUYERS: Final = """
-SELECT v.vehicle_id, v.customer_id, v.model, v.equipment, v.public_key, c.name, c.email, c.language, c.tax_id
+SELECT v.vehicle_id, v.customer_id, v.model, v.equipment, v.public_key, v.stolen_at, c.name, c.email, c.language,
+    c.tax_id
 FROM vehicles v JOIN customers c USING (customer_id) WHERE v.vehicle_id = ANY($1::text[])
+"""
+
+# Waits for a theft that is being reported, and reads it then; a report waits for the purchases that are placed.
+LOCK_BUYERS: Final = """
+SELECT v.vehicle_id, v.customer_id, v.model, v.equipment, v.public_key, v.stolen_at, c.name, c.email, c.language,
+    c.tax_id
+FROM vehicles v JOIN customers c USING (customer_id) WHERE v.vehicle_id = ANY($1::text[])
+ORDER BY v.vehicle_id FOR KEY SHARE OF v
 """
 
 
@@ -90,6 +99,12 @@ async def buyers(vehicle_ids: Sequence[str], *, tx: Tx) -> dict[str, Buyer]:
     return {row["vehicle_id"]: Buyer(_vehicle(row), _customer(row)) for row in rows}
 
 
+async def lock_buyers(vehicle_ids: Sequence[str], *, tx: Tx) -> dict[str, Buyer]:
+    """As `buyers`, for whoever places purchases: none of the vehicles is reported stolen meanwhile (THF)."""
+    rows = await tx.fetch(LOCK_BUYERS, vehicle_ids)
+    return {row["vehicle_id"]: Buyer(_vehicle(row), _customer(row)) for row in rows}
+
+
 def _customer(row: Record) -> Customer:
     return Customer(
         customer_id=row["customer_id"],
@@ -107,4 +122,5 @@ def _vehicle(row: Record) -> Vehicle:
         model=row["model"],
         equipment=frozenset(row["equipment"]),
         public_key=row["public_key"],
+        stolen_at=row["stolen_at"],
     )
