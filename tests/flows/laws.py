@@ -67,6 +67,7 @@ async def assert_rest_is_just(world: World) -> None:
     """What holds when everything has ended: orders, cars, payments, gateway and ledger tell one story."""
     await _assert_nothing_parked(world)
     await _assert_purchases_ended_well(world)
+    await _assert_periods_are_paid_or_were_never_given(world)
     await _assert_payments_agree(world)
     await _assert_money_is_accounted_for(world)
     await _assert_everybody_was_told(world)
@@ -95,6 +96,15 @@ async def _assert_purchases_ended_well(world: World) -> None:
         assert entry.active == (status == "active"), f"in the car: {entry.active}, {story}"
         assert (kept[purchase_id] > 0) == (status in _DELIVERED | {"scheduled"} and not is_lost), story
         assert (entry.applied_at is not None) or status not in _DELIVERED | {"withdrawn"}, story
+
+
+async def _assert_periods_are_paid_or_were_never_given(world: World) -> None:
+    """REC-1, REC-3: the gateway keeps the money of each period that was given, and of no other."""
+    theirs = _by_reference(world)
+    for row in await _renewals(world):
+        world.happened[f"renewal {row['outcome']}"] += 1
+        kept = captured_minor(theirs.get(row["payment_id"], []))
+        assert (kept > 0) == (row["outcome"] == "paid"), f"renewal {dict(row)}, the gateway keeps {kept}"
 
 
 async def _assert_payments_agree(world: World) -> None:

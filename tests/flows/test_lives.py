@@ -43,6 +43,7 @@ _METHODS: Final = (
 )  # fmt: skip
 # Sold in all of these ways, without a question to the maintenance system.
 _OFFERS: Final = ("seat-heating", "range-extension")
+_PERIODS: Final = "SELECT period_number FROM invoice JOIN invoice_line USING (invoice_id) ORDER BY supplied_at"
 _DAYS: Final = (0.1, 1, 3, 6, 14, 15, 31, 31, 366)
 
 type Wish = tuple[str, str, str, Terms]
@@ -111,6 +112,10 @@ class Lives(RuleBasedStateMachine):
     def withdraw(self, which: int, times: int) -> None:
         self.run(self.world.withdraw(which, times=times))
 
+    @rule(vehicle=st.sampled_from(VEHICLES))
+    def steal(self, vehicle: str) -> None:
+        self.run(self.world.report_stolen(vehicle))
+
     @rule(consumer=st.sampled_from(SERVICES), picks=picks)
     def deliver(self, consumer: str, picks: Sequence[Pick]) -> None:
         self.run(self.world.deliver(consumer, picks))
@@ -133,9 +138,11 @@ class Lives(RuleBasedStateMachine):
         self.world.bank.decide(which, approved=approved)
         self.world.bank.let_stragglers_arrive()
 
-    @rule(days=st.sampled_from(_DAYS))
-    def pass_time(self, days: float) -> None:
+    @rule(days=st.sampled_from(_DAYS), rounds=st.sampled_from((0, 2, 6)))
+    def pass_time(self, days: float, rounds: int) -> None:
         self.world.move_clock(timedelta(days=days))
+        for _ in range(rounds):
+            self.run(self.world.flow(SERVICES, delays_are_over=True))
 
     @rule(name=st.sampled_from(SERVICES), hour=st.integers(1, 3))
     def doom(self, name: str, hour: int) -> None:
@@ -186,6 +193,36 @@ def slates(database_templates: DatabaseTemplates) -> Iterator[Slates]:
     asyncio.run(slates.drop())
 
 
+async def test_a_year_by_the_month_is_thirteen_payments_and_thirteen_invoices(slates: Slates) -> None:
+    """REC-1 and REC-4: whatever the lengths of its months; then it is given up and keeps what is paid (REC-2)."""
+    configure_logging("world", "CRITICAL")
+    world = await World().open(slates)
+    try:
+        await world.buy(
+            "veh-0", "seat-heating", "tok_approved", "current", Terms(PurchaseKind.RECURRING, period_months=1)
+        )
+        await world.calm_down()
+        for _ in range(12):
+            world.move_clock(timedelta(days=31))
+            await world.calm_down()
+        [purchase_id] = world.renewing
+        world.give_up(purchase_id)
+        await world.calm_down()
+        invoiced = await world.processes["billing"].rows(_PERIODS)
+        numbers = [row["period_number"] for row in invoiced]
+        assert numbers == list(range(1, 14))
+        await assert_fence_holds(world)
+        for _ in range(2):
+            world.move_clock(timedelta(days=31))
+            await world.calm_down()
+            await world.start_reconciling()
+            await world.calm_down()
+        await assert_rest_is_just(world)
+        assert world.happened["recurring expired"] == 1
+    finally:
+        await world.close()
+
+
 @pytest.mark.timeout(900)  # An example that fails is made smaller, which takes its time.
 def test_every_life_of_a_purchase_ends_paid_and_active_or_free_and_gone(slates: Slates) -> None:
     configure_logging("world", "CRITICAL")
@@ -193,8 +230,8 @@ def test_every_life_of_a_purchase_ends_paid_and_active_or_free_and_gone(slates: 
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=12,
-            stateful_step_count=20,
+            max_examples=16,
+            stateful_step_count=25,
             deadline=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),

@@ -33,6 +33,7 @@ from caas_orders.gateway import (
     OutgoingMail,
     Sent,
 )
+from caas_orders.handlers.theft import Report, report_stolen
 from caas_orders.handlers.withdrawing import confirm, declare
 from caas_orders.store import purchases, registrations
 from caas_reconciliation.domain.run import Trigger
@@ -216,6 +217,14 @@ class World:
         self.happened["withdrawal confirmed"] += 1
         await self.broker.collect(process.runtime)
         return True
+
+    async def report_stolen(self, vehicle_id: str) -> None:
+        """The owner reports the car stolen, perhaps not for the first time (THF)."""
+        process = self.processes["orders"]
+        async with process.harness.transaction() as tx:
+            stolen = await report_stolen(Report(vehicle_id, new_id(), self.now()), tx=tx)
+        self.happened[f"stolen with {len(stolen.purchases)} running purchases"] += stolen.is_new
+        await self.broker.collect(process.runtime)
 
     async def deliver(self, consumer: str, picks: Sequence[Pick]) -> int:
         """One batch to one service, in the order of the picks; a batch of which it died comes again later."""

@@ -18,7 +18,7 @@ WHERE kind <> 'subscription'
 PERIOD_PAYMENTS: Final = "SELECT purchase_id::text AS id, payment_id::text FROM renewal"
 WITHDRAWALS: Final = "SELECT count(*) FROM withdrawal WHERE confirmed_at IS NOT NULL"
 RENEWALS: Final = "SELECT count(*) FROM renewal WHERE outcome = 'paid'"
-THEFTS: Final = "SELECT count(*) FROM stolen_vehicle"
+THEFTS: Final = "SELECT count(*) FROM vehicles WHERE stolen_at IS NOT NULL"
 REFUNDED: Final = "SELECT coalesce(sum(refunded_minor), 0)::bigint FROM payments"
 REFUNDS_DELAYED: Final = "SELECT count(*) FROM refunds WHERE delayed_at IS NOT NULL"
 CREDIT_NOTES: Final = "SELECT count(*) FROM credit_note"
