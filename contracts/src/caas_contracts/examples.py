@@ -138,6 +138,7 @@ _PAYMENTS: Final[Mapping[type[Message], list[Example]]] = {
             "settled_on": "2026-11-24",
         }
     ],
+    payments.FailSettlement: [{"payment_id": _PAYMENT, "reason": "payout_returned", "requested_at": _AT}],
     payments.QueryPaymentStatus: [{"payment_id": _PAYMENT, "query_id": _OTHER, "requested_at": _AT}],
     payments.PaymentInitiated: [{**_PAYMENT_EVENT, "rating": "medium"}],
     payments.PaymentAuthorized: [

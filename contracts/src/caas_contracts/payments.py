@@ -167,6 +167,18 @@ class RecordSettlement(Message):
     settled_on: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
+class FailSettlement(Message):
+    """The money of this payment will not come to the bank (SVC-8): answered by PaymentSettlementFailed, once."""
+
+    TYPE: ClassVar[str] = "caas.payments.FailSettlement.v1"
+    TOPIC: ClassVar = PAYMENTS_COMMANDS
+    KEY: ClassVar[str] = "payment_id"
+
+    payment_id: UUID
+    reason: Code
+    requested_at: Instant
+
+
 class QueryPaymentStatus(Message):
     """Say where a payment stands, as far as the gateway has said: answered by PaymentStatusReported (PAY-6)."""
 
@@ -302,7 +314,11 @@ class PaymentSettled(PaymentEvent):
 
 
 class PaymentSettlementFailed(PaymentEvent):
-    """Money of a delivered service did not come (SVC-8): the customer keeps it, the loss is written off."""
+    """Money did not come (SVC-8): whoever has the service keeps it, and the loss is written off.
+
+    When it was taken ahead of an activation that is still to come, there is no loss yet: the purchase is cancelled, and
+    CancelPayment has it reversed.
+    """
 
     TYPE: ClassVar[str] = "caas.payments.PaymentSettlementFailed.v1"
 
@@ -357,6 +373,7 @@ MESSAGES: tuple[type[Message], ...] = (
     CancelPayment,
     RefundPayment,
     RecordSettlement,
+    FailSettlement,
     QueryPaymentStatus,
     PaymentInitiated,
     PaymentAuthorized,

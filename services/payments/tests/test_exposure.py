@@ -28,7 +28,15 @@ from caas_contracts.payments import (
     RiskRating,
 )
 from caas_payments.app import service_of
-from caas_payments.domain.risk import POLICIES, CustomerHistory, RiskPolicy, decide_delivery
+from caas_payments.domain.risk import (
+    CustomerHistory,
+    Limits,
+    Question,
+    RiskPolicy,
+    Wish,
+    decide_delivery,
+    released_policies,
+)
 from caas_payments.domain.rules import Rules
 from caas_payments.handlers.exposing import ExposureGauges
 from caas_payments.store.exposure import read_customer_exposures, read_exposure, read_exposure_of
@@ -153,7 +161,7 @@ async def test_what_is_settled_is_not_measured_any_more(payments: Harness) -> No
     assert gauge("under_1_day") is None
 
 
-POLICY = RiskPolicy(version=1, currency="EUR", max_amount_minor=1000, max_exposure_minor=1500, max_write_offs=2)
+POLICY = RiskPolicy(version=1, currency="EUR", refuse=Limits(amount_minor=1000, exposure_minor=1500, write_offs=2))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +182,8 @@ def test_each_limit_holds_to_the_cent(
     amount_minor: int, at_risk_minor: int, write_offs: int, objections: list[str]
 ) -> None:
     history = CustomerHistory(at_risk_minor, write_offs)
-    delivery = decide_delivery(POLICY, PaymentPurpose.SERVICE, amount_minor, "EUR", history)
+    question = Question(PaymentPurpose.SERVICE, Wish.HOLD, Money(amount_minor=amount_minor, currency="EUR"))
+    delivery = decide_delivery(POLICY, question, history)
     decision = DeliveryDecision.REFUSE if objections else DeliveryDecision.ON_AUTHORIZATION
     assert (delivery.decision, delivery.reasons) == (decision, objections or ["within_limits"])
 
@@ -189,7 +198,8 @@ def test_each_limit_holds_to_the_cent(
     ],
 )
 def test_every_purpose_has_its_rating(purpose: PaymentPurpose, rating: RiskRating) -> None:
-    assert decide_delivery(POLICIES[1], purpose, 1, "EUR", CustomerHistory()).rating is rating
+    question = Question(purpose, Wish.SALE, Money(amount_minor=1, currency="EUR"))
+    assert decide_delivery(released_policies()[1], question, CustomerHistory()).rating is rating
 
 
 async def test_two_purchases_at_once_cannot_both_pass_the_limit(payments: Harness, gateway: InProcessGateway) -> None:
@@ -223,12 +233,13 @@ async def test_a_settled_purchase_makes_room_for_the_next(payments: Harness, gat
 
 async def test_what_a_customer_owes_besides_refuses_no_monthly_bill(payments: Harness) -> None:  # RSK-1
     """A bill is for use that was delivered; only an amount that no bill should have is refused."""
-    policy = Rules().policy
-    most = Money(amount_minor=policy.max_amount_minor, currency="EUR")
+    most_minor = Rules().policy.refuse.amount_minor
+    assert most_minor is not None
+    most = Money(amount_minor=most_minor, currency="EUR")
     await payments.receive(*(an_authorization(amount=most) for _ in range(5)))
     bills = [
         a_charge(purpose=PaymentPurpose.SUBSCRIPTION, amount=amount, customer_present=False)
-        for amount in (PRICE, most, Money(amount_minor=policy.max_amount_minor + 1, currency="EUR"))
+        for amount in (PRICE, most, Money(amount_minor=most_minor + 1, currency="EUR"))
     ]
     await payments.receive(*bills, an_authorization(amount=PRICE))
     await payments.run_effects()

@@ -6,7 +6,7 @@ from caas_chassis.testing.harness import Harness
 from caas_contracts import Money
 from caas_contracts.operations import AlertRaised
 from caas_contracts.payments import DeliveryDecision, PaymentFailed, PaymentInitiated, PaymentPurpose, RiskRating
-from caas_payments.domain.risk import CustomerHistory, RiskPolicy, decide_delivery
+from caas_payments.domain.risk import CustomerHistory, Limits, Question, RiskPolicy, Wish, decide_delivery
 from caas_payments.domain.rules import Rules
 from services.payments.tests.builders import a_settlement, a_success, an_authorization
 from services.payments.tests.in_process_gateway import InProcessGateway
@@ -21,7 +21,9 @@ def euros(amount: int) -> Money:
 @pytest.fixture
 def rules() -> Rules:
     """Limits that a test can reach: 50 a payment, 100 under way or delivered, one loss."""
-    policy = RiskPolicy(version=2, currency="EUR", max_amount_minor=5_000, max_exposure_minor=10_000, max_write_offs=1)
+    policy = RiskPolicy(
+        version=2, currency="EUR", refuse=Limits(amount_minor=5_000, exposure_minor=10_000, write_offs=1)
+    )
     return Rules(policy=policy, jitter=0.0)
 
 
@@ -79,13 +81,18 @@ async def test_a_payment_over_a_limit_fails_before_the_gateway_is_asked(
 
 
 def test_a_final_payment_blocks_and_has_no_limit() -> None:  # RSK-1
-    policy = RiskPolicy(version=2, currency="EUR", max_amount_minor=5_000, max_exposure_minor=10_000, max_write_offs=1)
+    policy = RiskPolicy(
+        version=2, currency="EUR", refuse=Limits(amount_minor=5_000, exposure_minor=10_000, write_offs=1)
+    )
     history = CustomerHistory(at_risk_minor=10_000, write_offs=2)
-    final = decide_delivery(policy, PaymentPurpose.FINAL, 3_049_000, "EUR", history)
+    dear = Money(amount_minor=3_049_000, currency="EUR")
+    final = decide_delivery(policy, Question(PaymentPurpose.FINAL, Wish.SALE, dear), history)
     assert (final.decision, final.rating) == (DeliveryDecision.ON_AUTHORIZATION, RiskRating.NONE)
-    reservation = decide_delivery(policy, PaymentPurpose.RESERVATION, 5_001, "EUR", CustomerHistory())
+    over = Question(PaymentPurpose.RESERVATION, Wish.SALE, Money(amount_minor=5_001, currency="EUR"))
+    reservation = decide_delivery(policy, over, CustomerHistory())
     assert (reservation.decision, reservation.reasons) == (DeliveryDecision.REFUSE, ["amount_over_limit"])
-    foreign = decide_delivery(policy, PaymentPurpose.FINAL, 3_049_000, "USD", CustomerHistory())
+    dollars = Question(PaymentPurpose.FINAL, Wish.SALE, Money(amount_minor=3_049_000, currency="USD"))
+    foreign = decide_delivery(policy, dollars, CustomerHistory())
     assert foreign.reasons == ["currency_not_covered"]
 
 

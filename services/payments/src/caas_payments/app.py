@@ -18,7 +18,7 @@ from caas_chassis.service import Service
 from caas_chassis.web import create_app
 from caas_payments.domain.attempt import RetryPolicy
 from caas_payments.domain.payment import Terms
-from caas_payments.domain.risk import POLICIES
+from caas_payments.domain.risk import released_policies
 from caas_payments.domain.rules import Rules
 from caas_payments.gateway import GatewayClient, PaymentGateway
 from caas_payments.gateway.breaker import BreakingGateway
@@ -36,6 +36,7 @@ from caas_payments.http.cases import cases_router
 from caas_payments.http.operating import captures_router, operating_router
 from caas_payments.http.oversight import oversight_router
 from caas_payments.http.payments import payments_router
+from caas_payments.http.risk import risk_router
 from caas_payments.http.webhooks import webhooks_router
 from caas_payments.settings import GatewayKind, PaymentsSettings
 
@@ -69,6 +70,7 @@ def build(settings: PaymentsSettings, gateway: PaymentGateway | None = None) -> 
         captures_router(runtime, rules),
         cases_router(runtime, rules),
         oversight_router(runtime),
+        risk_router(runtime, rules),
         webhooks_router(runtime, rules, reader),
         actions_router(runtime),
     ]
@@ -116,7 +118,7 @@ def rules_of(settings: PaymentsSettings) -> Rules:
         action_life=timedelta(seconds=settings.action_life_s),
         public_url=settings.public_url,
     )
-    return Rules(terms=terms, policy=POLICIES[settings.risk_policy_version], jitter=settings.retry_jitter)
+    return Rules(terms=terms, policy=released_policies()[settings.risk_policy_version], jitter=settings.retry_jitter)
 
 
 def gateway_of(settings: PaymentsSettings) -> PaymentGateway:

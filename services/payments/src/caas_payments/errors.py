@@ -153,5 +153,13 @@ class WebhookNotFound(Problem):
     title = "No such webhook"
 
 
+class PolicyRefused(Problem):
+    """What is to be tried is no risk policy."""
+
+    status = 400
+    code = "policy_refused"
+    title = "This is no risk policy"
+
+
 class ConcurrentChange(Exception):
     """Another transaction changed the same payment between reading and writing: run this one again."""

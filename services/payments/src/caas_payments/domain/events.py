@@ -142,6 +142,17 @@ def capture_lost(payment: Payment, lost_minor: int, reason: str, now: datetime) 
     )
 
 
+def settlement_lost(payment: Payment, lost_minor: int, reason: str, now: datetime) -> PaymentSettlementFailed:
+    """SVC-8: captured, and not come."""
+    return PaymentSettlementFailed(
+        **_common(payment.intent, now),
+        stage=SettlementStage.SETTLEMENT,
+        lost=payment.money(lost_minor),
+        reason=reason,
+        activation_id=payment.intent.activation_id,
+    )
+
+
 def settled(payment: Payment, gross: Money, fee: Money, line_id: str, now: datetime) -> PaymentSettled:
     return PaymentSettled(**_common(payment.intent, now), settled=gross, fee=fee, settlement_line_id=line_id)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from caas_contracts import Money
+from caas_contracts.operations import AlertKind
 from caas_payments.domain import events
 from caas_payments.domain.payment import Change, Payment
 from caas_payments.domain.refund import alert_of_overpayment
@@ -54,6 +55,40 @@ def record_line(payment: Payment, line: SettlementLine, now: datetime) -> Change
     if payment.captured_minor and PaymentStatus.SETTLED in TRANSITIONS[payment.status]:
         return change.moving(PaymentStatus.SETTLED, line.id)
     return change
+
+
+def failure_objection(payment: Payment) -> str | None:
+    """Why the settlement of this payment cannot have failed, or None."""
+    if payment.captured_minor == 0:
+        return "nothing_captured"
+    if PaymentStatus.SETTLEMENT_FAILED not in TRANSITIONS[payment.status]:
+        return "settled_or_ended"
+    return "nothing_outstanding" if _outstanding_minor(payment) <= 0 else None
+
+
+def fail_settlement(payment: Payment, reason: str, now: datetime) -> Change:
+    """SVC-8: the money will not come. What was delivered is kept and the loss written off.
+
+    Money that was taken ahead of an activation to come is no loss yet: whoever cancels it has it reversed.
+    """
+    change = Change(payment)
+    if payment.status is PaymentStatus.SETTLEMENT_FAILED:
+        return change
+    objection = failure_objection(payment)
+    if objection is not None:
+        return change.rejecting("fail_settlement", objection)
+    lost_minor = _outstanding_minor(payment)
+    failed = change.moving(PaymentStatus.SETTLEMENT_FAILED, reason)
+    failed = failed.telling(events.settlement_lost(failed.payment, lost_minor, reason, now))
+    undecided = payment.intent.taken_ahead and not payment.delivered
+    what_now = "it is reversed when its purchase is cancelled" if undecided else "the loss is written off"
+    return failed.alerting(AlertKind.SETTLEMENT_FAILED, f"the money did not come: {reason}; {what_now}")
+
+
+def _outstanding_minor(payment: Payment) -> int:
+    """What was taken, and neither came to the bank nor went back nor is on its way back."""
+    gone_minor = payment.settled_minor + payment.refunded_minor + payment.refunding_minor + payment.charged_back_minor
+    return payment.captured_minor - gone_minor
 
 
 def record_chargeback(payment: Payment, chargeback: Chargeback, now: datetime) -> Change:

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from caas_chassis.signed_webhooks import Objection, SignatureVerifier, Signed
 from caas_contracts.gateway import GatewayWebhookReceived
 from caas_payments.errors import WebhookFault, WebhookRefused
-from caas_payments.gateway.webhooks import Changed, Disputed, Held, Meaning, Unreadable, VerifiedWebhook
+from caas_payments.gateway.webhooks import Changed, Disputed, Held, Meaning, Unreadable, Unsettled, VerifiedWebhook
 
 CHARGEBACK_OPENED: Final = "chargeback.opened"
+SETTLEMENT_FAILED: Final = "settlement.failed"
 MONEY_EVENTS: Final = frozenset({"transaction.authorized", "transaction.captured"})
 
 _CODE: Final = r"^[A-Za-z0-9._:-]{1,64}$"
@@ -46,6 +47,18 @@ class _Chargeback(BaseModel):
     reason: str = ""
 
 
+class _Failure(BaseModel):
+    """`data` of `settlement.failed`."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    reason: str = Field(default="settlement_failed", pattern=_CODE)
+
+
+class _FailureBody(BaseModel):
+    data: _Failure
+
+
 class _ChargebackBody(BaseModel):
     data: _Chargeback
 
@@ -74,13 +87,19 @@ class StandardWebhooks:
         """As `WebhookReader.meaning`."""
         if webhook.event_type in MONEY_EVENTS:
             return Held()
-        if webhook.event_type != CHARGEBACK_OPENED:
-            return Changed()
         try:
-            said = _ChargebackBody.model_validate_json(webhook.body).data
+            return _meaning_of_loss(webhook)
         except ValidationError:
             return Unreadable()
+
+
+def _meaning_of_loss(webhook: GatewayWebhookReceived) -> Meaning:
+    if webhook.event_type == CHARGEBACK_OPENED:
+        said = _ChargebackBody.model_validate_json(webhook.body).data
         return Disputed(said.id, said.amount_minor, said.currency, said.reason)
+    if webhook.event_type == SETTLEMENT_FAILED:
+        return Unsettled(_FailureBody.model_validate_json(webhook.body).data.reason)
+    return Changed()
 
 
 def _read(webhook_id: str, body: bytes, now: datetime) -> GatewayWebhookReceived:

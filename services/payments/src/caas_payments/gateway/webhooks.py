@@ -36,11 +36,18 @@ class Disputed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """The money of a transaction will not be paid out to us (SVC-8)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """It speaks of a dispute, and does not say which or how much."""
 
 
-type Meaning = Changed | Held | Disputed | Unreadable
+type Meaning = Changed | Held | Disputed | Unsettled | Unreadable
 
 
 class WebhookReader(Protocol):

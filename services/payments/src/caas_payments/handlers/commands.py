@@ -10,11 +10,18 @@ from caas_chassis.ids import new_id
 from caas_chassis.transaction import Tx
 from caas_contracts import Money
 from caas_contracts.operations import AlertKind
-from caas_contracts.payments import CancelPayment, CapturePayment, QueryPaymentStatus, RecordSettlement, RefundPayment
+from caas_contracts.payments import (
+    CancelPayment,
+    CapturePayment,
+    FailSettlement,
+    QueryPaymentStatus,
+    RecordSettlement,
+    RefundPayment,
+)
 from caas_payments.domain import authorization, events, fence, refund, settlement
 from caas_payments.domain.authorization import Beginning
 from caas_payments.domain.payment import Change, Intent, Payment
-from caas_payments.domain.risk import CustomerHistory, decide_delivery
+from caas_payments.domain.risk import CustomerHistory, Question, decide_delivery
 from caas_payments.domain.rules import Rules
 from caas_payments.handlers.batch import Batch
 from caas_payments.store import payments, proofs, refunds, settlements
@@ -82,6 +89,15 @@ async def record_settlements(received: Sequence[Received[RecordSettlement]], /, 
     for name in sorted(new):
         line, cause = lines[name]
         batch.apply(settlement.record_line(batch.require(line.payment_id), line, tx.now), cause)
+    await batch.write()
+
+
+async def fail_settlements(received: Sequence[Received[FailSettlement]], /, *, tx: Tx, rules: Rules) -> None:
+    """Money will not come (SVC-8): written off when it was delivered for, else it waits for what is delivered."""
+    batch = await Batch.lock(tx, {one.message.payment_id for one in received}, rules.jitter)
+    for one in received:
+        payment = batch.require(one.message.payment_id)
+        batch.apply(settlement.fail_settlement(payment, one.message.reason, tx.now), one.cause)
     await batch.write()
 
 
@@ -198,9 +214,9 @@ def _answer_repetition(batch: Batch, existing: Payment, one: Received[Beginning]
 
 
 def _decide(command: Beginning, history: CustomerHistory, rules: Rules) -> Intent:
-    amount = command.amount
-    delivery = decide_delivery(rules.policy, command.purpose, amount.amount_minor, amount.currency, history)
-    return authorization.intent_of(command, delivery)
+    wish = authorization.risk_wish_of(command)
+    question = Question(command.purpose, wish, command.amount, command.service_code)
+    return authorization.intent_of(command, decide_delivery(rules.policy, question, history))
 
 
 def line_of(command: RecordSettlement) -> settlement.SettlementLine:

@@ -11,7 +11,7 @@ from caas_payments.domain import settlement
 from caas_payments.domain.payment import Change, Payment
 from caas_payments.domain.rules import Rules
 from caas_payments.domain.status import NEVER_HELD
-from caas_payments.gateway.webhooks import Changed, Disputed, Held, Unreadable, WebhookReader
+from caas_payments.gateway.webhooks import Changed, Disputed, Held, Unreadable, Unsettled, WebhookReader
 from caas_payments.handlers.batch import Batch
 from caas_payments.store import payments, settlements
 from caas_payments.store.webhooks import Reprocessing, StoredWebhook, insert_reprocessing
@@ -56,6 +56,8 @@ async def _follow(
             await _record_chargeback(batch, payment, dispute, one, tx)
         case Disputed() | Unreadable():
             batch.apply(Change(payment).rejecting("chargeback", "unreadable"), one.cause)
+        case Unsettled(reason):
+            batch.apply(settlement.fail_settlement(payment, reason, tx.now), one.cause)
         case Held():
             # An open attempt may be settled by it; or the payment had ended without this hold or sale (GW-4).
             if payment.attempt is not None or payment.status in NEVER_HELD:

@@ -61,6 +61,18 @@ async def settle_by_operator(command: RecordSettlement, *, tx: Tx, rules: Rules)
     return objection
 
 
+async def fail_by_operator(payment_id: UUID, reason: str, *, tx: Tx, rules: Rules) -> str | None:
+    """Record that a settlement failed (SVC-8), once, or say why it cannot have."""
+    batch = await Batch.lock(tx, {payment_id}, rules.jitter)
+    payment = batch.require(payment_id)
+    objection = settlement.failure_objection(payment)
+    if objection is not None and payment.status is not PaymentStatus.SETTLEMENT_FAILED:
+        return objection
+    batch.apply(settlement.fail_settlement(payment, reason, tx.now), tx.cause)
+    await batch.write()
+    return None
+
+
 async def void_by_operator(payment_id: UUID, reason: str, *, tx: Tx, rules: Rules) -> str | None:
     """Void a payment or say why the fence forbids it. A refusal is audited too, so commit in both cases."""
     batch = await Batch.lock(tx, {payment_id}, rules.jitter)
@@ -89,6 +101,8 @@ def _void(payment: Payment, reason: str, tx: Tx, rules: Rules) -> Change | None:
 
 
 def _why_not(payment: Payment) -> str:
+    if payment.intent.taken_ahead and not payment.delivered:
+        return "its money was taken ahead; cancel the purchase, and all of it goes back by itself"
     if payment.intent.sold:
         return "a sale takes the money at once; refund it when it is confirmed"
     if payment.delivered:

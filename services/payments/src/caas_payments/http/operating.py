@@ -22,6 +22,7 @@ from caas_payments.errors import CaptureRefused, IntentConflict, PaymentNotFound
 from caas_payments.handlers.commands import ask_capture
 from caas_payments.handlers.wishes import (
     begin_by_operator,
+    fail_by_operator,
     limit_by_operator,
     look_up_by_operator,
     settle_by_operator,
@@ -83,6 +84,12 @@ class SettlementRequest(_Request):
     settled_on: Annotated[date, Field(strict=False)]
 
 
+class SettlementFailure(_Request):
+    """Why the money will not come."""
+
+    reason: Reason
+
+
 def operating_router(runtime: Runtime, rules: Rules) -> APIRouter:
     """`/payments`: beginning, looking up and settling by hand."""
     router = APIRouter(prefix="/payments", tags=["payments"])
@@ -128,6 +135,18 @@ def operating_router(runtime: Runtime, rules: Rules) -> APIRouter:
             objection = await settle_by_operator(command, tx=tx, rules=rules)
             if objection is not None:
                 raise SettlementRefused(f"line {wish.settlement_line_id} cannot be recorded: {objection}")
+            return await _view(tx, payment_id)
+
+    @router.post("/{payment_id}/settlement-failure")
+    async def fail_settlement(
+        payment_id: UUID, wish: SettlementFailure, operator: Operator, request: Request
+    ) -> PaymentView:
+        """Record that the money of this payment will not come: what was delivered is written off (SVC-8)."""
+        async with runtime.transaction(cause_of(request, operator)) as tx:
+            await _require(tx, payment_id)
+            objection = await fail_by_operator(payment_id, wish.reason, tx=tx, rules=rules)
+            if objection is not None:
+                raise SettlementRefused(f"the settlement of payment {payment_id} cannot have failed: {objection}")
             return await _view(tx, payment_id)
 
     return router

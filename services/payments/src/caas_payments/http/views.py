@@ -125,6 +125,9 @@ class RefundView(View):
     reason: str
     state: str
     requested_at: datetime
+    refusals: int
+    delayed_at: datetime | None
+    delay_reason: str | None
 
 
 class AuditView(View):
@@ -248,11 +251,20 @@ class CustomerExposureView(View):
     oldest_at: datetime
 
 
+class WrittenOffView(View):
+    """Delivered and lost (SVC-8), in minor units of one currency."""
+
+    currency: str
+    payments: int
+    amount_minor: int
+
+
 class ExposureReport(BaseModel):
-    """RSK-3: total, per customer (largest first), by age."""
+    """RSK-3: total, per customer (largest first), by age; and what was lost, which is no exposure any more."""
 
     totals: list[ExposureView]
     customers: list[CustomerExposureView]
+    written_off: list[WrittenOffView]
 
 
 class CustomerExposureReport(BaseModel):
@@ -262,6 +274,26 @@ class CustomerExposureReport(BaseModel):
     delivered: list[CustomerExposureView]
     at_risk_minor: int
     write_offs: int
+    written_off: list[WrittenOffView]
+
+
+class DelayedRefundView(View):
+    """A refund that the gateway has not made yet (DES-4), in minor units of its payment's currency."""
+
+    id: UUID
+    payment_id: UUID
+    amount_minor: int
+    reason: str
+    requested_at: datetime
+    refusals: int
+    delayed_at: datetime
+    delay_reason: str
+
+
+class DelayedRefunds(BaseModel):
+    """Refunds that are pursued, those that wait longest first."""
+
+    refunds: list[DelayedRefundView]
 
 
 class VoidRequest(BaseModel):

@@ -57,3 +57,11 @@ CREATE INDEX risk_inputs_decided ON risk_inputs (decided_at, payment_id);
 COMMENT ON TABLE risk_inputs IS
     'What was known of the customer when a delivery decision was taken (RSK-2): a new policy is tried on it; append-only.';
 CREATE TRIGGER risk_inputs_rows BEFORE UPDATE OR DELETE ON risk_inputs FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- SVC-8: what is lost of a payment whose money does not come. Money that was taken ahead of an activation that has no
+-- success is not lost but given back.
+CREATE FUNCTION written_off_minor(p payments) RETURNS bigint LANGUAGE sql STABLE RETURN CASE
+    WHEN p.status <> 'SETTLEMENT_FAILED' OR (p.taken_ahead AND p.delivered_at IS NULL) THEN 0
+    ELSE greatest(0, CASE WHEN p.captured_minor > 0 THEN p.captured_minor ELSE coalesce(p.capture_limit_minor, p.amount_minor) END
+        - p.settled_minor - p.refunded_minor - p.charged_back_minor) END;
+COMMENT ON FUNCTION written_off_minor IS 'What is lost of a payment, in minor units; money that came later is not (SVC-8).';

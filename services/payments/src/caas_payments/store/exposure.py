@@ -34,6 +34,24 @@ GROUP BY customer_id, currency ORDER BY currency
 """
 
 
+WRITTEN_OFF: Final = """
+SELECT currency, count(*) AS payments, sum(lost_minor)::bigint AS amount_minor
+FROM (SELECT currency, customer_id, written_off_minor(payments) AS lost_minor FROM payments
+    WHERE status = 'SETTLEMENT_FAILED') AS lost
+WHERE lost_minor > 0 AND customer_id = coalesce($1, customer_id)
+GROUP BY currency ORDER BY currency
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenOff:
+    """What was delivered and is lost (SVC-8), of one currency in minor units."""
+
+    currency: str
+    payments: int
+    amount_minor: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """The open exposure of one currency in minor units, also by days since delivery."""
@@ -73,6 +91,11 @@ async def read_exposure(tx: Tx) -> list[Exposure]:
 async def read_customer_exposures(tx: Tx, limit: int) -> list[CustomerExposure]:
     """The customers with the largest exposure first."""
     return [CustomerExposure(**dict(row)) for row in await tx.fetch(BY_CUSTOMER, limit)]
+
+
+async def read_written_off(tx: Tx, customer_id: str | None = None) -> list[WrittenOff]:
+    """Losses by currency: all of them, or those that one customer caused."""
+    return [WrittenOff(**dict(row)) for row in await tx.fetch(WRITTEN_OFF, customer_id)]
 
 
 async def read_exposure_of(tx: Tx, customer_id: str) -> list[CustomerExposure]:

@@ -49,7 +49,7 @@ SIMILAR: Final = _PAYMENT + _AMONG_SIMILAR
 
 HISTORY: Final = """
 SELECT customer_id, sum(at_risk_minor)::bigint AS at_risk_minor,
-    count(*) FILTER (WHERE status = 'SETTLEMENT_FAILED') AS write_offs
+    count(*) FILTER (WHERE status = 'SETTLEMENT_FAILED' AND written_off_minor(payments) > 0) AS write_offs
 FROM payments
 WHERE customer_id = ANY($1::text[]) AND (at_risk_minor > 0 OR status = 'SETTLEMENT_FAILED')
 GROUP BY customer_id
