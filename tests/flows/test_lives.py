@@ -112,9 +112,10 @@ class Lives(RuleBasedStateMachine):
     def withdraw(self, which: int, times: int) -> None:
         self.run(self.world.withdraw(which, times=times))
 
-    @rule(vehicle=st.sampled_from(VEHICLES))
-    def steal(self, vehicle: str) -> None:
-        self.run(self.world.report_stolen(vehicle))
+    @rule()
+    def steal(self) -> None:
+        """One car, so that the others can still be sold for."""
+        self.run(self.world.report_stolen(VEHICLES[-1]))
 
     @rule(consumer=st.sampled_from(SERVICES), picks=picks)
     def deliver(self, consumer: str, picks: Sequence[Pick]) -> None:
@@ -230,8 +231,8 @@ def test_every_life_of_a_purchase_ends_paid_and_active_or_free_and_gone(slates: 
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=16,
-            stateful_step_count=25,
+            max_examples=12,
+            stateful_step_count=20,
             deadline=None,
             print_blob=True,
             suppress_health_check=list(HealthCheck),

@@ -125,6 +125,7 @@ class World:
         self.asked: dict[tuple[str, str], UUID] = {}
         self.bought: dict[UUID, str] = {}  # with the customer
         self.renewing: set[UUID] = set()
+        self.stolen: set[str] = set()
         self.happened: Counter[str] = Counter()
         self._stack = AsyncExitStack()
         self._posted: deque[tuple[dict[str, str], bytes]] = deque()
@@ -219,8 +220,11 @@ class World:
         return True
 
     async def report_stolen(self, vehicle_id: str) -> None:
-        """The owner reports the car stolen, perhaps not for the first time (THF)."""
+        """The owner reports the car stolen, perhaps not for the first time (THF). What was bought before is known."""
         process = self.processes["orders"]
+        while self.broker.waiting("orders"):
+            await self._process("orders", self.broker.everything("orders"))
+        self.stolen.add(vehicle_id)
         async with process.harness.transaction() as tx:
             stolen = await report_stolen(Report(vehicle_id, new_id(), self.now()), tx=tx)
         self.happened[f"stolen with {len(stolen.purchases)} running purchases"] += stolen.is_new
@@ -344,7 +348,9 @@ class World:
         return survived
 
     async def _may_buy(self, vehicle_id: str, offer: str) -> bool:
-        """A second purchase of the same service would be refused, which is no subject here."""
+        """A second purchase of a service, or one for a stolen car, would be refused, which is no subject here."""
+        if vehicle_id in self.stolen:
+            return False
         before = self.asked.get((vehicle_id, offer))
         if before is None:
             return True
