@@ -39,6 +39,8 @@ FACTS = {
     "confirmed_at": "22/11/2026 10:01:00 (CET, UTC+01:00)",
     "refund": "8,99 €",
     "objection": "withdrawal_period_over",
+    "reported_at": "22/11/2026 09:30:00 (CET, UTC+01:00)",
+    "report": "0201",
     "starts_at": "01/12/2026 00:00",
     "period_months": 1,
     "period_from": "01/12/2026 00:00",
@@ -105,10 +107,11 @@ def test_the_price_is_that_of_the_duration() -> None:
 @pytest.mark.parametrize("kind", NoticeKind)
 def test_every_outcome_has_a_letter_in_every_language(kind: NoticeKind, language: Language) -> None:
     letter = compose(kind, language, FACTS)
-    assert "Sonido prémium" in letter.subject
+    is_about_vehicle = kind is NoticeKind.VEHICLE_STOLEN
+    assert ("veh-1" if is_about_vehicle else "Sonido prémium") in letter.subject
     assert "\n" not in letter.subject
     assert letter.text.startswith("Hola" if language is Language.SPANISH else "Hello")
-    assert "0199" in letter.text
+    assert ("0201" if is_about_vehicle else "0199") in letter.text
     assert "{" not in letter.text
 
 

@@ -20,6 +20,7 @@ from caas_orders.domain.purchase import (
     CANCELLED_BY_CUSTOMER,
     GATEWAY_UNREACHABLE,
     SETTLEMENT_FAILED,
+    VEHICLE_STOLEN,
     Purchase,
     first_instant,
     subject_of,
@@ -105,8 +106,9 @@ def begin_recurrence(purchase: Purchase, now: datetime) -> RecurrenceChange:
         raise AssertionError(f"purchase {purchase.purchase_id} has no first period")
     anchor_at = first_instant(purchase, purchase.activated_at)
     recurrence = Recurrence(purchase.purchase_id, anchor_at, 2, purchase.ends_at - LEAD, now)
-    if purchase.cancelled_at is not None:
-        return _ended(purchase, recurrence, CANCELLED_BY_CUSTOMER, NoticeKind.RECURRENCE_CANCELLED, now)
+    if purchase.cancelled_at is not None:  # Or because it is stolen (THF-2).
+        reason = VEHICLE_STOLEN if purchase.reason == VEHICLE_STOLEN else CANCELLED_BY_CUSTOMER
+        return _ended(purchase, recurrence, reason, NoticeKind.RECURRENCE_CANCELLED, now)
     if purchase.reason == SETTLEMENT_FAILED:
         return _ended(purchase, recurrence, SETTLEMENT_FAILED, NoticeKind.RENEWAL_FAILED, now)
     return RecurrenceChange(purchase, recurrence)
