@@ -12,7 +12,7 @@ from caas_contracts import Envelope, Message
 from caas_contracts.envelope import rfc3339
 from caas_contracts.money import Money
 from caas_contracts.orders import CancelPurchase, PlacePurchase, PurchaseKind
-from caas_contracts.payments import ChargePayment, PaymentPurpose, QueryPaymentStatus, RefundPayment
+from caas_contracts.payments import QueryPaymentStatus, RefundPayment
 from caas_local.demo.scenarios import Sale
 
 
@@ -54,21 +54,6 @@ class Partner:
             purchase_id=purchase_id,
             customer_id=sale.customer_id,
             reason="changed_mind",
-            requested_at=datetime.now(UTC),
-        )
-        await self.send(command)
-
-    async def charge(self, sale: Sale, amount_minor: int) -> None:
-        """Have an invoice of the sale's customer paid at once."""
-        payment_id = new_id()
-        command = ChargePayment(
-            payment_id=payment_id,
-            idempotency_key=f"invoice:{payment_id}",
-            purpose=PaymentPurpose.SUBSCRIPTION,
-            customer_id=sale.customer_id,
-            subject_id=new_id(),
-            amount=Money(amount_minor=amount_minor, currency="EUR"),
-            payment_method="tok_approved",
             requested_at=datetime.now(UTC),
         )
         await self.send(command)

@@ -84,6 +84,7 @@ class Storm:
                 watching.cancel()
                 await self._all_ready()
                 await self._cancel_what_waits(actors)
+                await self._until_decided(databases, _DECIDED_BY_TIME)
                 await self._hand_vehicles_over()
                 report = await self._settle(actors, databases)
                 self.months = await self._subscribers.assess()
@@ -141,11 +142,10 @@ class Storm:
             await _insist(partial(_cancel, actors, sale, purchase_id))
 
     async def _ask_over_the_broker(self, plain: Sale, databases: Databases) -> None:
-        """What partners ask for as messages: two purchases, one given up, an invoice paid, money given back."""
+        """What partners ask for as messages: two purchases, one given up, money given back."""
         async with Partner(self.platform.bootstrap_servers) as partner:
             self.sold[str(await partner.place(plain, "ambient-light"))] = plain
             await partner.cancel(await partner.place(plain, "power-boost"), plain)
-            await partner.charge(plain, 1_999)
             refundable = await databases.rows("payments", REFUNDABLE)
             if refundable:
                 await partner.query(refundable[0]["id"])

@@ -7,7 +7,7 @@ import base64
 import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -33,6 +33,7 @@ from caas_reconciliation.gateway import Unavailable as FeedUnavailable
 WEBHOOK_SECRET: Final = "whsec_" + base64.b64encode(b"a secret of this test's gateway").decode()
 HOLD_TIME: Final = timedelta(days=9)
 SETTLED_AFTER: Final = timedelta(days=2)
+REFUND_REFUSED: Final = "refund_refused"
 
 type Now = Callable[[], datetime]
 
@@ -101,6 +102,16 @@ class Account:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money that went back, until the feed says so; `reference` is the merchant's name of it."""
+
+    account: Account
+    amount_minor: int
+    reference: str
+    made_at: datetime
+
+
 class Bank:
     """The gateway. Faults are used up one per call; `webhooks` wait to be posted."""
 
@@ -112,6 +123,8 @@ class Bank:
         self._stragglers: list[GatewayTask] = []
         self._lines: list[SettlementLine] = []
         self._settled: set[str] = set()
+        self._refunds: list[Refund] = []
+        self._refusals: Counter[str] = Counter()
         self.happened: Counter[str] = Counter()
         self.webhooks: deque[tuple[dict[str, str], bytes]] = deque()
 
@@ -146,7 +159,7 @@ class Bank:
             return False
         account = pending[which % len(pending)]
         if approved:
-            self._hold(account)
+            self._approve(account)
         else:
             self._decline(account, "card_declined")
         return True
@@ -155,7 +168,7 @@ class Bank:
         return self._call(task)
 
     async def sale(self, task: GatewayTask) -> GatewayResult:
-        raise NotImplementedError("nothing is sold in these stories yet: teach the bank to sell first")
+        return self._call(task)
 
     async def capture(self, task: GatewayTask) -> GatewayResult:
         return self._call(task)
@@ -206,11 +219,14 @@ class Bank:
     def _booked(self, task: GatewayTask) -> GatewayResult:
         """The same key gets the same answer and has no second effect (GW-3)."""
         if task.idempotency_key not in self._answers:
-            self._answers[task.idempotency_key] = self._operate(task)
+            answer = self._operate(task)
+            if answer == Refused(REFUND_REFUSED):  # It may be asked for again, under any key.
+                return answer
+            self._answers[task.idempotency_key] = answer
         return self._answers[task.idempotency_key]
 
     def _operate(self, task: GatewayTask) -> GatewayResult:
-        if task.operation is Operation.AUTHORIZE:
+        if task.operation in (Operation.AUTHORIZE, Operation.SALE):
             return self._authorize(task)
         account = next(account for account in self.accounts if account.id == task.transaction_id)
         operations = {Operation.CAPTURE: self._capture, Operation.VOID: self._void, Operation.REFUND: self._refund}
@@ -221,10 +237,11 @@ class Bank:
     def _authorize(self, task: GatewayTask) -> GatewayResult:
         account = Account(f"txn_{len(self._books) + 1}", task)
         self._books[account.id] = account
-        if task.payment_method == "tok_declined":
-            self._decline(account, "card_declined")
+        decline_code = _decline_code(task)
+        if decline_code:
+            self._decline(account, decline_code)
         elif task.payment_method != "tok_pending":
-            self._hold(account)
+            self._approve(account)
         return Answered(account.shown())
 
     def _capture(self, account: Account, task: GatewayTask) -> str | None:
@@ -233,9 +250,7 @@ class Bank:
         if task.payment_method == "tok_capture_fails":
             account.capture_failure = "capture_failed"
             return "capture_failed"
-        account.status, account.captured_at = TransactionStatus.CAPTURED, self._now()
-        account.captures.append(task.amount_minor)
-        self._tell("transaction.captured", account)
+        self._take(account, task.amount_minor)
         return None
 
     def _void(self, account: Account, _: GatewayTask) -> str | None:
@@ -248,8 +263,28 @@ class Bank:
     def _refund(self, account: Account, task: GatewayTask) -> str | None:
         if task.amount_minor > account.kept_minor:
             return "amount_too_large"
+        if task.payment_method == "tok_refund_refused_twice" and self._refusals[account.id] < 2:
+            self._refusals[account.id] += 1
+            self.happened["refund refused"] += 1
+            return REFUND_REFUSED
         account.refunded_minor += task.amount_minor
+        account.status = TransactionStatus.PARTIALLY_REFUNDED if account.kept_minor else TransactionStatus.REFUNDED
+        self._refunds.append(Refund(account, task.amount_minor, str(task.refund_id), self._now()))
+        self._tell("transaction.refunded", account)
         return None
+
+    def _approve(self, account: Account) -> None:
+        """A hold, or with a sale the money at once."""
+        if account.task.operation is Operation.SALE:
+            account.authorized_at = self._now()
+            self._take(account, account.task.amount_minor)
+        else:
+            self._hold(account)
+
+    def _take(self, account: Account, amount_minor: int) -> None:
+        account.status, account.captured_at = TransactionStatus.CAPTURED, self._now()
+        account.captures.append(amount_minor)
+        self._tell("transaction.captured", account)
 
     def _hold(self, account: Account) -> None:
         account.status, account.authorized_at = TransactionStatus.AUTHORIZED, self._now()
@@ -274,6 +309,9 @@ class Bank:
             if due and account.id not in self._settled:
                 self._settled.add(account.id)
                 self._lines.append(_line(account, self._now()))
+        waiting = [refund for refund in self._refunds if refund.made_at + SETTLED_AFTER > self._now()]
+        self._lines += [_refund_line(refund, self._now()) for refund in self._refunds if refund not in waiting]
+        self._refunds = waiting
 
 
 def _refusal_of(status: TransactionStatus) -> str:
@@ -282,10 +320,21 @@ def _refusal_of(status: TransactionStatus) -> str:
             return "hold_expired"
         case TransactionStatus.VOIDED:
             return "already_voided"
-        case TransactionStatus.CAPTURED:
+        case TransactionStatus.CAPTURED | TransactionStatus.PARTIALLY_REFUNDED | TransactionStatus.REFUNDED:
             return "already_captured"
         case _:
             return "not_authorized"
+
+
+def _decline_code(task: GatewayTask) -> str | None:
+    """A sale of a method that cannot be captured is declined, and one that fails alone without its customer."""
+    if task.payment_method == "tok_declined":
+        return "card_declined"
+    if task.payment_method == "tok_capture_fails" and task.operation is Operation.SALE:
+        return "capture_failed"
+    if task.payment_method == "tok_fails_alone" and task.merchant_initiated:
+        return "insufficient_funds"
+    return None
 
 
 def _line(account: Account, now: datetime) -> SettlementLine:
@@ -304,6 +353,18 @@ def _line(account: Account, now: datetime) -> SettlementLine:
         settled_on=now.date(),
         payout_id="po_1",
         raw="{}",
+    )
+
+
+def _refund_line(refund: Refund, now: datetime) -> SettlementLine:
+    return replace(
+        _line(refund.account, now),
+        line_id=f"stl_{refund.reference}",
+        operation_reference=refund.reference,
+        kind="refund",
+        gross_minor=-refund.amount_minor,
+        fee_minor=0,
+        net_minor=-refund.amount_minor,
     )
 
 

@@ -7,9 +7,11 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import httpx
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -18,6 +20,7 @@ from caas_chassis.clock import MovableClock
 from caas_chassis.ids import new_id
 from caas_chassis.records import RawRecord
 from caas_contracts.orders import CancelPurchase, PlacePurchase, PurchaseKind
+from caas_orders.domain.refusal import Refusal
 from caas_orders.domain.registration import Customer, Language, Vehicle
 from caas_orders.gateway import (
     Current,
@@ -30,7 +33,9 @@ from caas_orders.gateway import (
     OutgoingMail,
     Sent,
 )
-from caas_orders.store import registrations
+from caas_orders.handlers.theft import Report, report_stolen
+from caas_orders.handlers.withdrawing import confirm, declare
+from caas_orders.store import purchases, registrations
 from caas_reconciliation.domain.run import Trigger
 from caas_reconciliation.handlers.runs import start_run
 from tests.flows.bank import Bank
@@ -42,12 +47,34 @@ from tests.flows.slates import Slates
 VEHICLES: Final = ("veh-0", "veh-1", "veh-2")
 # Two services that need current maintenance (SVC-2) and two that do not.
 OFFERS: Final = ("seat-heating", "range-extension", "adaptive-cruise", "power-boost")
-_CALM_AFTER_ROUNDS: Final = 80
+_CALM_AFTER_ROUNDS: Final = 200
 MAINTENANCE: Final[dict[str, MaintenanceAnswer]] = {
     "current": Current(),
     "overdue": NotCurrent(),
     "silent": NotAnswering("maintenance_unavailable"),
 }
+
+
+ZONE: Final = ZoneInfo("Europe/Madrid")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a service is bought: now or so many days ahead, for a time, by the month or for ever."""
+
+    kind: PurchaseKind
+    duration_days: int | None = None
+    period_months: int | None = None
+    days_ahead: int | None = None
+
+    def starts_on(self, now: datetime) -> str | None:
+        """The local day of a planned purchase."""
+        if self.days_ahead is None:
+            return None
+        return (now.astimezone(ZONE) + timedelta(days=self.days_ahead)).date().isoformat()
+
+
+FOR_A_WEEK: Final = Terms(PurchaseKind.TEMPORARY, duration_days=7)
 
 
 class Workshop:
@@ -97,6 +124,8 @@ class World:
         self.processes: dict[str, Process] = {}
         self.asked: dict[tuple[str, str], UUID] = {}
         self.bought: dict[UUID, str] = {}  # with the customer
+        self.renewing: set[UUID] = set()
+        self.stolen: set[str] = set()
         self.happened: Counter[str] = Counter()
         self._stack = AsyncExitStack()
         self._posted: deque[tuple[dict[str, str], bytes]] = deque()
@@ -127,7 +156,7 @@ class World:
         for process in self.processes.values():
             process.move_clock(by)
 
-    async def buy(self, vehicle_id: str, offer: str, method: str, maintenance: str) -> bool:
+    async def buy(self, vehicle_id: str, offer: str, method: str, maintenance: str, terms: Terms = FOR_A_WEEK) -> bool:
         """Place a purchase, unless the service is in this car or on its way there."""
         if not await self._may_buy(vehicle_id, offer):
             return False
@@ -135,13 +164,17 @@ class World:
         purchase_id = new_id()
         self.asked[vehicle_id, offer] = purchase_id
         self.bought[purchase_id] = f"cus-of-{vehicle_id}"
+        if terms.period_months:
+            self.renewing.add(purchase_id)
         message = PlacePurchase(
             purchase_id=purchase_id,
             customer_id=f"cus-of-{vehicle_id}",
             vehicle_id=vehicle_id,
             service_code=offer,
-            kind=PurchaseKind.TEMPORARY,
-            duration_days=7,
+            kind=terms.kind,
+            duration_days=terms.duration_days,
+            starts_on=terms.starts_on(self.now()),
+            period_months=terms.period_months,
             payment_method=method,
             immediate_performance_consent=True,
             requested_at=self.now(),
@@ -154,7 +187,11 @@ class World:
         """The customer gives a purchase up; the wish travels like any message."""
         if not self.bought:
             return False
-        purchase_id = list(self.bought)[which % len(self.bought)]
+        self.give_up(list(self.bought)[which % len(self.bought)])
+        return True
+
+    def give_up(self, purchase_id: UUID) -> None:
+        """The customer gives this purchase up."""
         message = CancelPurchase(
             purchase_id=purchase_id,
             customer_id=self.bought[purchase_id],
@@ -162,7 +199,36 @@ class World:
             requested_at=self.now(),
         )
         self.broker.send(message, "partners")
+
+    async def withdraw(self, which: int, *, times: int) -> bool:
+        """The customer withdraws from a purchase in two steps, perhaps pressing each button more than once (DES-6)."""
+        if not self.bought:
+            return False
+        process, purchase_id = self.processes["orders"], list(self.bought)[which % len(self.bought)]
+        for _ in range(times):
+            async with process.harness.transaction() as tx:
+                if purchase_id not in await purchases.read([purchase_id], tx=tx):
+                    return False
+                declared = await declare(purchase_id, ZONE, tx=tx)
+            if isinstance(declared, Refusal) or declared.withdrawal is None:
+                self.happened[f"withdrawal refused: {getattr(declared, 'code', '')}"] += 1
+                return False
+            async with process.harness.transaction() as tx:
+                await confirm(purchase_id, declared.withdrawal.withdrawal_id, ZONE, tx=tx)
+        self.happened["withdrawal confirmed"] += 1
+        await self.broker.collect(process.runtime)
         return True
+
+    async def report_stolen(self, vehicle_id: str) -> None:
+        """The owner reports the car stolen, perhaps not for the first time (THF). What was bought before is known."""
+        process = self.processes["orders"]
+        while self.broker.waiting("orders"):
+            await self._process("orders", self.broker.everything("orders"))
+        self.stolen.add(vehicle_id)
+        async with process.harness.transaction() as tx:
+            stolen = await report_stolen(Report(vehicle_id, new_id(), self.now()), tx=tx)
+        self.happened[f"stolen with {len(stolen.purchases)} running purchases"] += stolen.is_new
+        await self.broker.collect(process.runtime)
 
     async def deliver(self, consumer: str, picks: Sequence[Pick]) -> int:
         """One batch to one service, in the order of the picks; a batch of which it died comes again later."""
@@ -282,7 +348,9 @@ class World:
         return survived
 
     async def _may_buy(self, vehicle_id: str, offer: str) -> bool:
-        """A second purchase of the same service would be refused, which is no subject here."""
+        """A second purchase of a service, or one for a stolen car, would be refused, which is no subject here."""
+        if vehicle_id in self.stolen:
+            return False
         before = self.asked.get((vehicle_id, offer))
         if before is None:
             return True

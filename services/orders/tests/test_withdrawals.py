@@ -18,6 +18,7 @@ from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.registration import Language
 from caas_orders.domain.status import MoneyOutcome, PurchaseStatus
 from caas_orders.domain.withdrawing import Withdrawal, WithdrawalStatus
+from caas_orders.handlers.deadlines import REFUND_PAUSE
 from caas_orders.handlers.withdrawing import Standing, declare, standing_of
 from caas_orders.store import withdrawals
 from services.orders.tests.builders import (
@@ -385,3 +386,20 @@ async def test_a_planned_purchase_that_waits_is_given_up_and_all_of_it_comes_bac
     assert done.withdrawal.refunded_at is not None
     assert done.withdrawal.status_of(done.purchase) is WithdrawalStatus.DONE
     assert await told(harness, purchase) == ["scheduled", "withdrawal_received", "refund_delayed", "cancelled"]
+
+
+async def test_a_refund_that_payments_could_not_make_yet_is_asked_for_again_until_it_is_made(harness: Harness) -> None:
+    purchase = await active(harness)  # DES-4, DES-6
+    await withdrawn(harness, purchase)
+    first = await only(harness, RefundPayment)
+    await harness.move_clock(REFUND_PAUSE - timedelta(minutes=1))
+    assert len(await harness.published(RefundPayment)) == 1
+    for asked in (2, 3):
+        await harness.move_clock(REFUND_PAUSE + timedelta(minutes=1))
+        requests = await harness.published(RefundPayment)
+        assert len(requests) == asked
+        assert {(one.refund_id, one.amount) for one in requests} == {(first.refund_id, purchase.price)}
+    await harness.receive(payment_refunded(purchase))
+    await harness.move_clock(10 * REFUND_PAUSE)
+    assert len(await harness.published(RefundPayment)) == 3
+    assert len(await harness.published(DeactivateService)) == 1

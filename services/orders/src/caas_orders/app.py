@@ -30,7 +30,7 @@ from caas_orders.gateway.supply import (
 )
 from caas_orders.gateway.vss import VssClient
 from caas_orders.handlers import handlers
-from caas_orders.handlers.deadlines import ACTIVATION_TIMER, EXPIRY_TIMER, RENEWAL_TIMER
+from caas_orders.handlers.deadlines import ACTIVATION_TIMER, EXPIRY_TIMER, REFUND_TIMER, RENEWAL_TIMER
 from caas_orders.handlers.errands import FACTORY_EFFECT, REGISTRATION_EFFECT, TRANSPORT_EFFECT
 from caas_orders.handlers.expiring import expire_due
 from caas_orders.handlers.order_amending import DEADLINE_TIMER
@@ -42,6 +42,7 @@ from caas_orders.handlers.purchasing import record_maintenance
 from caas_orders.handlers.renewing import renew_due
 from caas_orders.handlers.supplying import record_factory_orders, record_registrations, record_transports
 from caas_orders.handlers.telling import ALERT_MAIL_EFFECT, MAIL_EFFECT, record_alert_mails, record_mails
+from caas_orders.handlers.withdrawing import ask_again
 from caas_orders.http import routers
 from caas_orders.http.following import partner_webhooks_router
 from caas_orders.settings import OrdersSettings
@@ -102,6 +103,7 @@ def orders_service(
             ACTIVATION_TIMER: activate_due,
             RENEWAL_TIMER: renew_due,
             EXPIRY_TIMER: expire_due,
+            REFUND_TIMER: ask_again,
         },
     )
 

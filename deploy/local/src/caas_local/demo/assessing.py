@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from caas_local.demo import databases as db
@@ -10,10 +10,24 @@ from caas_local.demo.actors import Actors
 from caas_local.demo.cars.assessing import assess_cars
 from caas_local.demo.cars.selling import CarMarket
 from caas_local.demo.databases import Databases
+from caas_local.demo.life.assessing import assess_lives
+from caas_local.demo.life.playing import LifeMarket
 from caas_local.demo.month.assessing import assess_months
 from caas_local.demo.month.billing import MonthMarket
 from caas_local.demo.report import Latency, Outage, OutcomeRow, Report, Trouble, Webhooks, percentile
 from caas_local.demo.scenarios import SCENARIOS, Sale, Scenario
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """The acts that a play may leave out: trouble at the gateway, what was sold for months, subscribers.
+
+    `months` are the subscribers and which of their months were billed.
+    """
+
+    trouble: Trouble | None = None
+    lives: LifeMarket | None = None
+    months: tuple[MonthMarket, Sequence[str]] | None = None
 
 
 async def assess(
@@ -23,21 +37,19 @@ async def assess(
     actors: Actors,
     last_run: Mapping[str, Any],
     duration_s: float,
-    trouble: Trouble | None = None,
-    months: tuple[MonthMarket, Sequence[str]] | None = None,
+    more: Played | None = None,
 ) -> Report:
-    """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report.
-
-    `months` are the subscribers and which of their months were billed.
-    """
+    """The report. `sold` maps purchase ids to sales; `last_run` is the last reconciliation's report."""
+    played = more or Played()
+    trouble, months, lives = played.trouble, played.months, played.lives
     webhooks = trouble.webhooks if trouble else Webhooks()
     purchases = {row["id"]: row for row in await databases.rows("orders", db.STATUSES)}
     transactions = await gateway_transactions(actors)
-    applied = await _applied_activations(actors)
+    applied = await applied_activations(actors)
     activations = {row["id"]: row["activation_id"] for row in await databases.rows("payments", db.PAYMENTS)}
     books = await actors.partner("gateway", "/sandbox/books")
     cases = {row["kind"]: int(row["cases"]) for row in await databases.rows("reconciliation", db.OPEN_CASES)}
-    ended = Counter(row["status"] for row in purchases.values())
+    ended = Counter(_reached(row["status"]) for row in purchases.values())
     return Report(
         purchases=len(sold),
         activated=ended["active"],
@@ -70,6 +82,7 @@ async def assess(
         latency_ms=await _latency(sold, databases, applied, purchases),
         duration_s=round(duration_s, 1),
         cars=await assess_cars(market.orders, market.refused, transactions, databases, actors),
+        lives=await assess_lives(lives, transactions, applied, books["refunded_minor"], databases) if lives else None,
         months=await assess_months(*months, transactions, databases) if months else None,
         outcomes=_outcomes(sold, purchases, transactions),
         cases=cases,
@@ -87,7 +100,7 @@ async def gateway_transactions(actors: Actors) -> dict[str, dict[str, Any]]:
     return found
 
 
-async def _applied_activations(actors: Actors) -> dict[str, dict[str, Any]]:
+async def applied_activations(actors: Actors) -> dict[str, dict[str, Any]]:
     """The activations that the cars' own books say were applied."""
     rows = (await actors.partner("vehicles", "/sandbox/books/activations"))["activations"]
     return {row["activation_id"]: row for row in rows if row["applied_at"]}
@@ -131,7 +144,7 @@ def _outcomes(
         ended = Counter(purchases[i]["status"] if i in purchases else "lost" for i in ids)
         captured = [transactions.get(purchases[i]["payment_id"], {}).get("captured_minor", 0) for i in ids]
         outcomes = [
-            (purchases[i]["status"] if i in purchases else "lost", amount > 0)
+            (_reached(purchases[i]["status"]) if i in purchases else "lost", amount > 0)
             for i, amount in zip(ids, captured, strict=True)
         ]
         rows.append(
@@ -147,6 +160,11 @@ def _outcomes(
     return rows
 
 
+def _reached(status: str) -> str:
+    """What ended after its time was active before (SVC-9); months pass here."""
+    return "active" if status in ("expired", "withdrawing", "withdrawn") else status
+
+
 def _is_expected(scenario: Scenario, outcomes: Sequence[tuple[str, bool]]) -> bool:
     """Whether each status, and whether it was charged, is what the scenario comes to."""
     wanted = (scenario.ends, scenario.charged)
@@ -160,7 +178,7 @@ async def _outage(
 ) -> dict[str, float]:
     bought = [purchases[i] for i, sale in sold.items() if sale.scenario.outage and i in purchases]
     tried_again = await databases.number("payments", db.TRIED_AGAIN, [row["payment_id"] for row in bought])
-    activated = sum(row["status"] == "active" for row in bought)
+    activated = sum(_reached(row["status"]) == "active" for row in bought)
     return {**asdict(outage), "activated": activated, "tried_again": tried_again}
 
 
@@ -170,9 +188,9 @@ async def _latency(
     rows = await databases.rows("orders", db.DURATIONS)
     every: dict[str, float] = {}
     for row in rows:
-        if row["id"] not in purchases:  # Subscribing is not sold here.
+        if row["id"] not in sold:  # Subscribing, and what waits for its date, are not sold here.
             continue
         car = applied.get(purchases[row["id"]]["activation_id"], {}).get("vehicle_time_ms") or 0
         every[row["id"]] = max(0.0, row["ms"] - car)
-    plain: Sequence[float] = [ms for i, ms in every.items() if i in sold and sold[i].scenario.faultless]
+    plain: Sequence[float] = [ms for i, ms in every.items() if sold[i].scenario.faultless]
     return Latency(percentile(plain, 50), percentile(plain, 99), percentile(list(every.values()), 99))

@@ -14,10 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from caas_local.demo import databases as db
 from caas_local.demo.actors import Actors
-from caas_local.demo.assessing import assess
+from caas_local.demo.assessing import Played, assess
 from caas_local.demo.cars.scenarios import plan_cars
 from caas_local.demo.cars.selling import CarMarket
 from caas_local.demo.databases import Databases
+from caas_local.demo.life.playing import LifeMarket
+from caas_local.demo.life.scenarios import plan_lives
 from caas_local.demo.month.billing import MonthMarket
 from caas_local.demo.month.playing import play_months
 from caas_local.demo.month.runs import BillingRuns
@@ -106,11 +108,14 @@ class _Play:
                 await self._let_deadlines_pass(sold, databases)
                 market = await self._sell_cars(actors, databases)
                 last_run = await self._settle(actors, databases)
+                lives = LifeMarket(self._platform, actors, databases, self._begin_counted)
+                await lives.run(plan_lives())
+                last_run = await self._settle(actors, databases, days=(3,))
                 billed = await self._bill_months(subscriptions, actors, databases)
                 last_run = await self._settle(actors, databases, days=(3,)) if billed else last_run
-                trouble = Trouble(webhooks, outage)
+                played = Played(trouble=Trouble(webhooks, outage), lives=lives, months=billed)
                 duration_s = time.monotonic() - started_at
-                report = await assess(sold, market, databases, actors, last_run, duration_s, trouble, billed)
+                report = await assess(sold, market, databases, actors, last_run, duration_s, played)
                 slowest = await self._longest(databases, sold)
                 self._progress.stop()
                 console.print(self._said, highlight=False)

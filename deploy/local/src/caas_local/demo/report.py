@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from caas_local.demo.cars.assessing import CarReport
+from caas_local.demo.life.assessing import LifeReport
 from caas_local.demo.month.assessing import MonthReport
 
 
@@ -98,6 +99,7 @@ class Report:
     latency_ms: Latency
     duration_s: float
     cars: CarReport
+    lives: LifeReport | None = None
     months: MonthReport | None = None
     outcomes: Sequence[OutcomeRow] = field(default_factory=list)
     cases: Mapping[str, int] = field(default_factory=dict)
@@ -117,7 +119,8 @@ class Report:
         found += [f"{row.scenario}: ended as {dict(row.ended)}" for row in self.outcomes if not row.as_expected]
         if self.purchases < 200:
             found.append(f"only {self.purchases} purchases")
-        return [*found, *self.cars.broken, *(self.months.broken if self.months else [])]
+        parts = (self.cars, self.lives, self.months)
+        return [*found, *(words for part in parts if part is not None for words in part.broken)]
 
     @property
     def _broken_webhooks(self) -> list[str]:
@@ -143,9 +146,10 @@ class Report:
     def write(self, file: Path) -> None:
         """Write the report as JSON."""
         own = asdict(self)
-        del own["cars"], own["months"]
-        months = self.months.as_json() if self.months else {}
-        body: dict[str, Any] = {**own, **self.cars.as_json(), **months, "broken": self.broken}
+        del own["cars"], own["lives"], own["months"]
+        parts = [part.as_json() for part in (self.cars, self.lives, self.months) if part is not None]
+        body: dict[str, Any] = {**own, **{name: value for part in parts for name, value in part.items()}}
+        body["broken"] = self.broken
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(body, indent=2) + "\n")
 

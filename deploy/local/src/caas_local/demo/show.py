@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from caas_local.demo.databases import Step
+from caas_local.demo.life.assessing import LifeReport
 from caas_local.demo.month.assessing import MonthReport
 from caas_local.demo.report import Report
 
@@ -20,6 +21,8 @@ def show_report(console: Console, report: Report, journey: Sequence[Step], journ
     """Outcomes, both books, the longest journey, latencies, and whether the invariants hold."""
     console.print(_outcomes(report))
     console.print(_cars(report))
+    if report.lives:
+        console.print(_lives(report.lives))
     if report.months:
         console.print(_payers(report.months))
         console.print(_months(report.months))
@@ -83,6 +86,19 @@ def _cars(report: Report) -> Table:
     return table
 
 
+def _lives(lives: LifeReport) -> Table:
+    table = _table("what happens", "sold", "stand as", "periods", "kept", title="Purchases over months")
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    for column in (table.columns[1], table.columns[3], table.columns[4]):
+        column.justify = "right"
+    for row in lives.rows:
+        ended = ", ".join(f"{number} {status}" for status, number in row.ended.items())
+        mark = "" if row.as_expected else " [red]unexpected[/red]"
+        table.add_row(row.story, str(row.purchases), ended + mark, str(row.periods), euros(row.kept_minor))
+    return table
+
+
 def _payers(months: MonthReport) -> Table:
     title = f"Subscriptions, by how they pay {months.months[0]}"
     table = _table("what happens", "bills", "ended as", "captured", title=title)
@@ -121,6 +137,13 @@ def _books(report: Report) -> Table:
     table.add_row("activated without charge", str(report.activated_without_charge), "by the cars' books")
     table.add_row("charged without an order", str(report.cars.charged_without_order), "by the gateway's book")
     table.add_row("sold twice", str(report.cars.double_sold), "by the partners' books")
+    if report.lives:
+        lives = report.lives
+        table.add_row("refunded", euros(lives.refunded_minor), euros(lives.gateway_refunded_minor))
+        table.add_row("withdrawals, refused ones", f"{lives.withdrawals}, {lives.withdrawals_refused}", "")
+        table.add_row("credit notes", str(lives.credit_notes), f"{lives.refunds_delayed} refunds were delayed")
+        table.add_row("active and not paid", str(lives.active_unpaid), "by the cars' and the gateway's books")
+        table.add_row("paid and not active", str(lives.paid_inactive), "by the cars' and the gateway's books")
     table.add_row("written off", euros(report.written_off_minor), "")
     table.add_row("settlement lines", str(report.settlement_lines), f"{report.settlement_unmatched} unmatched")
     table.add_row("ledger imbalance", euros(report.ledger_imbalance_minor), "")

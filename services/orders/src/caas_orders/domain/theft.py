@@ -46,6 +46,8 @@ def stopped(purchase: Purchase, now: datetime) -> Change:
 
     What ota was asked for already may succeed all the same, and is charged then (SVC-6, SVC-11): DES decides about it.
     """
+    if purchase.cancelled_at is not None:
+        return Change(purchase)
     if purchase.kind is PurchaseKind.SUBSCRIPTION:
         outcome = cancel_subscription(purchase, now)
     else:

@@ -133,6 +133,17 @@ def confirm(purchase: Purchase, withdrawal: Withdrawal, now: datetime) -> Change
     return withdrawal_followed(purchase, confirmed.then(given_up), now)
 
 
+def refund_asked_again(purchase: Purchase, now: datetime) -> Change:
+    """The money is not back yet. The same refund is asked for again (DES-6): to payments it is the one that it knows.
+
+    It may not know it: what was taken ahead goes back only after the success of the activation (SVC-6), of which
+    payments hears on its own way, perhaps after this request.
+    """
+    if purchase.status is not PurchaseStatus.WITHDRAWING:
+        return Change(purchase)
+    return Change(purchase, (_refund(purchase, now),))
+
+
 def refund_made(purchase: Purchase, refund_id: UUID, refunded_total: Money, now: datetime) -> Change:
     """DES-4: the money is back: by the refund of this withdrawal, or because others have covered it."""
     if purchase.status is not PurchaseStatus.WITHDRAWING:
@@ -238,14 +249,17 @@ def _take_back(purchase: Purchase, now: datetime) -> Change:
     )
     if purchase.money is MoneyOutcome.WRITTEN_OFF:  # SVC-8
         return Change(withdrawing, (deactivate,)).then(_paid_back(withdrawing, now))
-    refund = RefundPayment(
+    return Change(withdrawing, (_refund(purchase, now), deactivate))
+
+
+def _refund(purchase: Purchase, now: datetime) -> RefundPayment:
+    return RefundPayment(
         payment_id=payment_of(purchase),
         refund_id=refund_id_of(purchase.purchase_id),
         amount=purchase.price,
         reason=WITHDRAWAL,
         requested_at=now,
     )
-    return Change(withdrawing, (refund, deactivate))
 
 
 def _paid_back(purchase: Purchase, now: datetime) -> Change:

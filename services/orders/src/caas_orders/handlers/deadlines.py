@@ -1,5 +1,6 @@
 """The business deadlines of purchases: each follows from the purchase as it is written, and is set with it."""
 
+from datetime import timedelta
 from typing import Final
 
 from caas_chassis.cause import Cause
@@ -11,6 +12,9 @@ from caas_orders.domain.status import PurchaseStatus
 ACTIVATION_TIMER: Final = "planned-activation"
 RENEWAL_TIMER: Final = "renewal"
 EXPIRY_TIMER: Final = "expiry"
+REFUND_TIMER: Final = "withdrawal-refund"
+REFUND_PAUSE: Final = timedelta(minutes=10)
+"""Between two requests for one refund (DES-4): far longer than facts of ota need on their way to payments."""
 
 
 def set_deadline(before: Purchase, after: Purchase, cause: Cause, *, tx: Tx) -> None:
@@ -24,6 +28,10 @@ def set_deadline(before: Purchase, after: Purchase, cause: Cause, *, tx: Tx) -> 
         tx.unschedule(ACTIVATION_TIMER, key)
     if before.status is PurchaseStatus.ACTIVE:
         tx.unschedule(EXPIRY_TIMER, key)
+    if after.status is PurchaseStatus.WITHDRAWING:
+        tx.schedule(REFUND_TIMER, key, tx.now + REFUND_PAUSE, cause=cause)
+    elif before.status is PurchaseStatus.WITHDRAWING:
+        tx.unschedule(REFUND_TIMER, key)
     if after.status is PurchaseStatus.ACTIVE and after.ends_at is not None and after.period_months is None:
         tx.schedule(EXPIRY_TIMER, key, after.ends_at, cause=cause)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from caas_chassis.handling import Received
+from caas_chassis.timers import DueTimer
 from caas_chassis.transaction import Tx
 from caas_contracts.ota import ServiceDeactivated
 from caas_contracts.payments import PaymentRefunded
@@ -14,10 +15,11 @@ from caas_orders.domain import withdrawing
 from caas_orders.domain.notification import NoticeKind
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.refusal import Refusal, RefusalCode
-from caas_orders.domain.status import MoneyOutcome
+from caas_orders.domain.status import MoneyOutcome, PurchaseStatus
 from caas_orders.domain.withdrawing import Right, Withdrawal, right_of
 from caas_orders.gateway.letters import Fact, local_second
-from caas_orders.handlers.amending import Caused, amend, write
+from caas_orders.handlers.amending import Caused, amend, amend_each, write
+from caas_orders.handlers.deadlines import REFUND_PAUSE, REFUND_TIMER
 from caas_orders.handlers.telling import Notice, tell
 from caas_orders.store import purchases, withdrawals
 
@@ -69,6 +71,16 @@ async def finish_refunded(received: Sequence[Received[PaymentRefunded]], *, tx: 
         lambda purchase, event: withdrawing.refund_made(purchase, event.refund_id, event.refunded_total, tx.now),
         tx=tx,
     )
+
+
+async def ask_again(due: Sequence[DueTimer], *, tx: Tx) -> None:
+    """DES-4: refunds that payments has not made yet are asked for again, until they are made."""
+    facts = [(UUID(timer.key), timer, timer.cause) for timer in due]
+    locked = await purchases.lock(sorted(purchase_id for purchase_id, _, _ in facts), tx=tx)
+    for purchase_id, timer, cause in facts:
+        if locked[purchase_id].status is PurchaseStatus.WITHDRAWING:
+            tx.schedule(REFUND_TIMER, timer.key, tx.now + REFUND_PAUSE, cause=cause)
+    await amend_each(facts, lambda purchase, _: withdrawing.refund_asked_again(purchase, tx.now), tx=tx)
 
 
 async def note_deactivated(received: Sequence[Received[ServiceDeactivated]], *, tx: Tx) -> None:

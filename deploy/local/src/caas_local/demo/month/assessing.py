@@ -102,15 +102,17 @@ async def assess_months(
     for counts in market.sent.values():
         sent.update(counts)
     first = {row["id"]: row for row in closes if row["period"] == months[0]}
+    # Of these months alone: when time passes further, services with a flat price are billed for what follows.
+    invoices = await databases.number("billing", books.INVOICES, ids, list(months))
     return MonthReport(
         subscriptions=len(ids),
         months=list(months),
-        invoices=await databases.number("billing", books.INVOICES, ids),
+        invoices=invoices,
         without_charge=sum(1 for row in closes if not row["total_minor"]),
         invoiced_minor=sum(invoiced.values()),
         expected_minor=sum(owed.values()),
         disagreeing=sum(1 for bill in invoiced.keys() | owed.keys() if invoiced.get(bill) != owed.get(bill)),
-        billed_twice=_more_than_one(closes) + await databases.number("billing", books.INVOICES, ids) - len(invoiced),
+        billed_twice=_more_than_one(closes) + invoices - len(invoiced),
         charged_twice=sum(1 for row in closes if taken[row["invoice_id"]] > row["total_minor"]),
         paid_minor=sum(taken.values()),
         collections=len(collections),

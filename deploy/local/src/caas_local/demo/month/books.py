@@ -25,7 +25,10 @@ LATE_LINES: Final = """
 SELECT count(*) FROM usage_line l JOIN receivable r USING (invoice_id)
 WHERE l.used_in < r.period AND r.subscription_id = ANY($1::uuid[])
 """
-INVOICES: Final = "SELECT count(*) FROM invoice WHERE kind = 'subscription' AND subject_id = ANY($1::uuid[])"
+INVOICES: Final = """
+SELECT count(*) FROM invoice WHERE kind = 'subscription' AND subject_id = ANY($1::uuid[])
+    AND to_char(supplied_at AT TIME ZONE 'Europe/Madrid', 'YYYY-MM') = ANY($2::text[])
+"""
 ATTEMPTS: Final = """
 SELECT a.invoice_id::text, a.payment_id::text FROM charge_attempt a JOIN receivable r USING (invoice_id)
 WHERE r.subscription_id = ANY($1::uuid[]) AND a.payment_id IS NOT NULL

@@ -1,0 +1,1 @@
+"""The rest of a purchase's life in the demo: planned, renewed, ended, withdrawn from, stolen."""
