@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from caas_contracts.orders import PurchaseKind
 from caas_contracts.payments import DeliveryDecision
 from caas_orders.domain.catalogue import current_catalogue
+from caas_orders.domain.expiring import end_reached
 from caas_orders.domain.notification import NoticeKind
 from caas_orders.domain.paying_ahead import (
     date_reached,
@@ -108,6 +110,22 @@ def test_a_fact_told_twice_changes_nothing_more() -> None:
                 twice = told(once.purchase, fact)
                 assert twice.purchase.status is once.purchase.status, (kind, fact, status)
                 assert twice.notice is None, (kind, fact, status)
+
+
+def test_a_day_begins_at_its_first_instant_and_not_a_microsecond_before() -> None:
+    scheduled = replace(_in_status(PurchaseKind.PLANNED, PurchaseStatus.SCHEDULED), activation_not_after=None)
+    assert scheduled.starts_at is not None
+    early = date_reached(scheduled, OFFER, scheduled.starts_at - timedelta(microseconds=1))
+    assert (early.purchase, early.messages) == (scheduled, ())
+    assert date_reached(scheduled, OFFER, scheduled.starts_at).purchase.status is PurchaseStatus.ACTIVATING
+
+
+def test_a_service_ends_at_its_end_and_not_a_microsecond_before() -> None:
+    end = BEGINNING + timedelta(days=30)  # SVC-9
+    active = replace(_in_status(PurchaseKind.TEMPORARY, PurchaseStatus.ACTIVE), activated_at=BEGINNING, ends_at=end)
+    early = end_reached(active, end - timedelta(microseconds=1))
+    assert (early.purchase, early.messages) == (active, ())
+    assert end_reached(active, end).purchase.status is PurchaseStatus.EXPIRED
 
 
 def _assert_allowed(purchase: Purchase, world: World, notices: tuple[NoticeKind, ...]) -> None:
