@@ -212,6 +212,7 @@ async def assert_told_once(story: Story) -> None:
 @settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=stories, token=st.sampled_from(["tok_approved", "tok_approved", "tok_pending", "tok_declined"]))
 @example(steps=["cancel", "charge", "success", "work", "rejection"], token="tok_approved")
+@example(steps=["charge", "work", "late success"], token="tok_approved")
 @example(steps=["charge", "rejection", "work", "refund refused", "late success", "wait"], token="tok_pending")
 async def test_every_story_ends_earned_or_given_back_once_or_never_taken(
     payments: Harness, gateway: InProcessGateway, steps: list[str], token: str
