@@ -34,7 +34,7 @@ SELECT id, captured_minor FROM payments WHERE captured_minor > 0 AND refunded_mi
     AND status IN ('CAPTURING', 'SETTLED') LIMIT 1
 """
 _DECIDED_BY_TIME: Final = frozenset({"silent", "late_ack"})
-_ENDED: Final = frozenset({"active", "failed", "declined", "blocked", "cancelled"})
+_ENDED: Final = frozenset({"active", "expired", "failed", "declined", "blocked", "cancelled"})
 
 
 class Storm:

@@ -21,6 +21,12 @@ NOT_IN_A_SALE = {
     "hold-deadline": "fires only when ota has said nothing for six days",
     "deactivation": "needs a car that refuses to give a service up through all retries",
     "DeactivationDelayed": "says that a car refused to give a service up through all retries",
+    "RefundDelayed": "needs a gateway that refuses to pay back",
+    "ChargePlannedService": "nothing is planned in the storm: the search over whole lives kills services while it is",
+    "planned-activation": "as ChargePlannedService",
+    "renewal": "needs a month to pass, in which every vehicle order would be forfeited: killed in the same search",
+    "ChargeRenewal": "as renewal",
+    "PurchaseRenewed": "as renewal",
     "unknown-vehicle": "needs a car that orders knows and ota does not",
 }
 

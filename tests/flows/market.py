@@ -12,7 +12,7 @@ from caas_local.demo.scenarios import SCENARIOS, Sale, Scenario
 from caas_local.platform import Platform
 
 BY_NAME: Final[Mapping[str, Scenario]] = {scenario.name: scenario for scenario in SCENARIOS}
-_IN_PROGRESS: Final = ("requested", "authorizing", "activating", "cancelling")
+_IN_PROGRESS: Final = ("requested", "authorizing", "settling", "activating", "cancelling")
 _PAYMENT_OF: Final = "SELECT payment_id::text FROM purchases WHERE purchase_id::text = $1"
 # Sales of one session never share a car.
 _numbers: Final = itertools.count(1)

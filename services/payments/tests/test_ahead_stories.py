@@ -63,6 +63,7 @@ HAPPENINGS = {
     **{f"sale {fault}": 1 for fault in FAULTS if fault != "refused"}, **{f"refund {fault}": 1 for fault in FAULTS},
 }  # fmt: skip
 STEPS = [step for step, weight in (MESSAGES | HAPPENINGS).items() for _ in range(weight)]
+_ENDS = ("cancel", "rejection", "deadline report")
 stories = st.tuples(
     st.sampled_from([[], ["charge"], ["charge", "work"]]), st.lists(st.sampled_from(STEPS), min_size=4, max_size=14)
 ).map(lambda parts: parts[0] + parts[1])
@@ -76,18 +77,23 @@ class Story:
     gateway: InProcessGateway
     command: ChargePlannedService
     known: dict[str, Message] = field(default_factory=dict)
+    heard: list[str] = field(default_factory=list)
 
     async def tell(self, step: str) -> None:
-        """Let one step happen; a message that was sent before is sent again, unchanged and twice."""
+        """Let one step happen; a message that was sent before is sent again, unchanged and twice.
+
+        `heard` are the messages about a payment that existed by then: the others are parked, and change nothing.
+        """
         if step in MESSAGES:
             message = self.known.setdefault(step, self._message(step))
-            await self._handle([message] if step in ("refund", "late success") else [message, message])
+            if await self._handle([message] if step in ("refund", "late success") else [message, message]):
+                self.heard.append(step)
         elif step in ("work", "wait"):
             await (self.payments.run_effects() if step == "work" else run_rounds(self.payments, 2))
         else:
             self._let_partner(step)
 
-    async def _handle(self, messages: list[Message]) -> None:
+    async def _handle(self, messages: list[Message]) -> bool:
         received = [Received(message, Cause.of_person("somebody")) for message in messages]
         try:
             async with self.payments.transaction() as tx:
@@ -95,6 +101,8 @@ class Story:
         except RefusedMessage as refusal:
             if refusal.code != "unknown_payment":
                 raise
+            return False
+        return True
 
     def _message(self, step: str) -> Message:
         command = self.command
@@ -127,15 +135,20 @@ class Story:
             self.gateway.script(operation, result, booked=booked_all_the_same)
 
     async def finish(self) -> None:
-        """The partner decides, its webhook comes, and a purchase without a result is cancelled (SVC-11)."""
+        """The partner decides, its webhook comes, and a purchase of which nothing is known is cancelled (SVC-11)."""
         await self.tell("charge")
         await run_rounds(self.payments, 10)
         await self.tell("decide")
         await settle(self.payments)
         self.gateway.forget_script()
         await self.tell("webhook")
-        await self.tell("cancel")
+        if self.first_verdict() is None:
+            await self.tell("cancel")
         await settle(self.payments)
+
+    def first_verdict(self) -> str | None:
+        """What decided first whether the money is earned; a late success earns nothing, whenever it comes."""
+        return next((step for step in self.heard if step in ("success", *_ENDS)), None)
 
 
 async def assert_fence_held(story: Story) -> None:
@@ -164,9 +177,13 @@ async def assert_well_ended(story: Story) -> None:
     assert payment.refunded_minor == (booked.refunded_minor if booked else 0)
     if not taken_minor:
         assert refunds == [], "never taken, and given back"
-    elif payment.delivered and payment.status not in NEVER_HELD:
+    elif payment.status in NEVER_HELD:
+        assert payment.refunded_minor == taken_minor, "nobody bought it, and it was kept"
+    elif story.first_verdict() == "success":
+        assert payment.delivered, "delivered, and not earned"
         assert all(row["reason"] == "withdrawal" for row in refunds), "earned, and given back"
     else:
+        assert not payment.delivered, "earned after it was given up"
         assert payment.refunded_minor + payment.charged_back_minor >= taken_minor, "neither earned nor given back"
         assert len([row for row in refunds if row["state"] == "succeeded"]) <= 1, "given back twice"
     journey = [step.split(">") for step in await journey_of(payments, payment_id) if ">" in step]

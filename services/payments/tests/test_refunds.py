@@ -1,5 +1,7 @@
 """Refunds add up and never pass what was captured (PAY-8)."""
 
+from datetime import timedelta
+
 from caas_chassis.testing.harness import Harness
 from caas_contracts import Money
 from caas_contracts.operations import AlertKind, AlertRaised
@@ -127,6 +129,34 @@ async def test_a_refund_without_an_answer_is_told_once_and_made_once(
     [delayed] = await payments.published(RefundDelayed)
     assert (delayed.refund_id, delayed.reason) == (refund.refund_id, "gateway_silent")
     assert len(await payments.published(PaymentRefunded)) == 1
+    assert gateway.books[str(command.payment_id)].refunded_minor == 700
+
+
+async def test_a_refund_that_is_refused_and_then_not_answered_is_told_once(
+    payments: Harness, gateway: InProcessGateway
+) -> None:
+    command = await a_captured_payment(payments)
+    gateway.script("refund", Refused("account_blocked"), *[Unavailable("ConnectError")] * 7)
+    await payments.receive(a_refund(command, 700))
+    await settle(payments)
+    assert [one.reason for one in await payments.published(RefundDelayed)] == ["gateway_refused"]
+    assert len(await payments.published(PaymentRefunded)) == 1
+
+
+async def test_a_refund_that_is_made_anew_a_day_later_is_told_once(
+    payments: Harness, gateway: InProcessGateway
+) -> None:  # GW-4
+    command = await a_captured_payment(payments)
+    gateway.script("refund", *[TIMEOUT] * 40)
+    await payments.receive(a_refund(command, 700))
+    await run_rounds(payments, 12)
+    payments.clock.move(timedelta(hours=21))
+    await run_rounds(payments, 16)
+    gateway.forget_script()
+    await settle(payments)
+    attempts = [row for row in await rows_of(payments, "attempts", command.payment_id) if row["operation"] == "refund"]
+    assert [row["state"] for row in sorted(attempts, key=lambda row: row["number"])] == ["abandoned", "succeeded"]
+    assert len(await payments.published(RefundDelayed)) == 1
     assert gateway.books[str(command.payment_id)].refunded_minor == 700
 
 

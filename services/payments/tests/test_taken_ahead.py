@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from caas_chassis.testing.harness import Harness
@@ -22,9 +23,11 @@ from caas_payments.domain.gateway_result import NotFound
 from caas_payments.domain.standing import Standing, standing_of
 from services.payments.tests.builders import (
     a_cancellation,
+    a_chargeback,
     a_failure,
     a_planned_charge,
     a_refund,
+    a_renewal,
     a_settlement,
     a_success,
     an_authorization,
@@ -32,6 +35,7 @@ from services.payments.tests.builders import (
 from services.payments.tests.in_process_gateway import TIMEOUT, InProcessGateway
 from services.payments.tests.reading import journey_of, payment_of, rows_of, status_of
 from services.payments.tests.test_sale_stories import a_webhook
+from services.payments.tests.web import a_token, serving
 from services.payments.tests.working import settle
 
 
@@ -158,6 +162,34 @@ async def test_nobody_gives_it_back_while_the_car_may_still_get_the_service(
     await settle(payments)
     [refunded] = await payments.published(PaymentRefunded)
     assert (refunded.refunded, refunded.reason) == (command.amount, "withdrawal")
+
+
+@pytest.mark.parametrize(("disputed_minor", "back_minor"), [(1500, [499]), (1999, [])])
+async def test_what_a_bank_has_taken_back_is_not_given_back_again(
+    payments: Harness, disputed_minor: int, back_minor: list[int]
+) -> None:  # PAY-8
+    command = await a_planned_payment(payments)
+    await payments.receive(a_chargeback(command, disputed_minor))
+    await payments.receive(a_failure(command))
+    await settle(payments)
+    assert [one.refunded.amount_minor for one in await payments.published(PaymentRefunded)] == back_minor
+    alerts = [one.kind for one in await payments.published(AlertRaised)]
+    assert alerts == ([] if back_minor else [AlertKind.OVER_REFUNDED])
+
+
+async def test_operators_see_how_the_money_was_taken(payments: Harness, gateway: InProcessGateway) -> None:
+    command = await a_planned_payment(payments)
+    await payments.receive(a_success(command))
+    renewal = a_renewal(command)
+    await payments.receive(renewal)
+    async with serving(payments.runtime.settings.database_url, gateway) as api:
+        ana = a_token("ana", "operator")
+        ahead = (await api.get(f"/payments/{command.payment_id}", headers=ana)).json()
+        renewed = (await api.get(f"/payments/{renewal.payment_id}", headers=ana)).json()
+        refused = await api.post(f"/payments/{command.payment_id}/void", json={"reason": "asked"}, headers=ana)
+    assert (ahead["taken_ahead"], ahead["renewed_activation_id"]) == (True, None)
+    assert (renewed["taken_ahead"], renewed["renewed_activation_id"]) == (False, str(command.activation_id))
+    assert refused.status_code == httpx.codes.CONFLICT
 
 
 async def test_a_declined_payment_takes_nothing_and_needs_no_refund(payments: Harness) -> None:

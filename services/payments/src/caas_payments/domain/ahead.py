@@ -8,10 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from caas_contracts.operations import AlertKind
 from caas_contracts.payments import VoidGround
 from caas_payments.domain.attempt import Operation
 from caas_payments.domain.payment import Change, Owed
 from caas_payments.domain.proving import ground_of
+
+_NOTHING_LEFT = "not activated, and nothing is left to give back: a chargeback took it; end its purchase by hand"
 
 
 def refund_id_of(payment_id: UUID) -> UUID:
@@ -32,9 +35,11 @@ def give_back(change: Change, now: datetime) -> Change:
     """All that is left of the money goes back on the stored ground; nothing when none was taken, or it was earned."""
     payment = change.payment
     assert payment.proof is not None, "SVC-6: money that was taken ahead goes back on a verdict"
-    owed_minor = payment.refundable_minor
-    if payment.delivered or owed_minor <= 0:
+    if payment.delivered or not payment.captured_minor:
         return change
+    owed_minor = payment.refundable_minor
+    if owed_minor <= 0:
+        return change.alerting(AlertKind.OVER_REFUNDED, _NOTHING_LEFT)
     refund_id = refund_id_of(payment.id)
     reserved = replace(payment, refunding_minor=payment.refunding_minor + owed_minor)
     owed = change.setting(reserved).adding(Owed(refund_id, owed_minor, payment.proof.reason, payment.proof))

@@ -174,6 +174,8 @@ class PaymentFile(PaymentView):
     """A payment with everything that operations need to explain it."""
 
     activation_id: UUID | None
+    taken_ahead: bool
+    renewed_activation_id: UUID | None
     gateway_transaction_id: str | None
     version: int
     frozen: bool
@@ -198,6 +200,8 @@ class PaymentFile(PaymentView):
         return cls(
             **_summary(payment),
             activation_id=payment.intent.activation_id,
+            taken_ahead=payment.intent.taken_ahead,
+            renewed_activation_id=payment.intent.renewed_activation_id,
             gateway_transaction_id=payment.transaction_id,
             version=payment.version,
             frozen=payment.frozen,
