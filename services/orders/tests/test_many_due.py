@@ -40,8 +40,8 @@ async def all_scheduled(
             duration_days=duration_days,
             period_months=period_months,
         )
-        for code in SERVICES
         for vehicle in vehicles
+        for code in SERVICES
     ]
     await _in_batches(harness, commands)
     placed = await _read(harness, commands)
@@ -64,8 +64,9 @@ async def test_thousands_in_one_minute_are_worked_off_in_order_per_vehicle(harne
     assert len(asked) == len(placed), "each once"
     per_vehicle = defaultdict(list)
     for one in asked:
-        per_vehicle[one.vehicle_id].append(one.service_code)
-    assert set(map(tuple, per_vehicle.values())) == {SERVICES}, "as they were bought"
+        per_vehicle[one.vehicle_id].append(one.purchase_id)
+    assert all(ids == sorted(ids, key=str) for ids in per_vehicle.values()), "as they were bought: ids sort by time"
+    assert {len(ids) for ids in per_vehicle.values()} == {len(SERVICES)}
     await _all_end(harness, placed)
 
 

@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from caas_chassis.cause import Cause
+from caas_chassis.handling import Received
+from caas_chassis.ids import new_id
 from caas_chassis.testing.harness import Harness
 from caas_contracts.orders import PurchaseActivated
 from caas_contracts.ota import ActivateService, DeactivateService
@@ -12,14 +15,15 @@ from caas_contracts.purchase_life import ChargeRenewal, PurchaseExpired, Purchas
 from caas_orders.domain.purchase import Purchase
 from caas_orders.domain.recurring import LEAD
 from caas_orders.domain.status import PurchaseStatus
+from caas_orders.handlers.renewing import confirm_renewals
 from caas_orders.store import recurrences
 from services.orders.tests.builders import (
     PlayedMailer,
     cancel_purchase,
     payment_authorized,
     payment_captured,
+    payment_failed,
     service_activated,
-    settlement_failed,
     stored,
 )
 from services.orders.tests.life_builders import (
@@ -289,13 +293,19 @@ async def test_facts_that_are_told_twice_renew_once(harness: Harness, copies: in
     assert (await stored(harness, purchase.purchase_id)).ends_at == SECOND_END
 
 
-async def test_what_became_of_a_renewals_money_later_changes_no_purchase(harness: Harness) -> None:
+async def test_a_confirmation_that_is_twice_in_one_batch_renews_once(harness: Harness) -> None:
     purchase, charge = await charged(harness)
-    await harness.receive(renewal_confirmed(charge))
-    lost = settlement_failed(purchase).model_copy(update={"payment_id": charge.payment_id})
-    await harness.receive(lost)
-    kept = await stored(harness, purchase.purchase_id)
-    assert (kept.status, kept.charged, kept.ends_at) == (PurchaseStatus.ACTIVE, True, SECOND_END)
+    cause = Cause.of_person("operator:test")
+    async with harness.transaction() as tx:
+        await confirm_renewals([Received(renewal_confirmed(charge), cause) for _ in range(2)], tx=tx)
+    assert await harness.published(RefundPayment) == []
+    assert await outcomes(harness, purchase) == [(2, 1, "paid")]
+
+
+async def test_a_fact_about_another_payment_ends_no_purchase(harness: Harness) -> None:
+    purchase = await placed(harness, a_recurring())
+    await harness.receive(payment_failed(purchase).model_copy(update={"payment_id": new_id()}))
+    assert (await stored(harness, purchase.purchase_id)).status is PurchaseStatus.AUTHORIZING
 
 
 async def test_a_planned_purchase_may_recur_from_its_day_on(harness: Harness) -> None:
