@@ -133,7 +133,9 @@ async def everything(payments: Harness) -> list[object]:
 @settings(max_examples=15, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     orders=st.lists(
-        st.tuples(st.booleans(), st.integers(1, 3), st.integers(1, 1_200_000), st.booleans()), min_size=1, max_size=12
+        st.tuples(st.booleans(), st.integers(1, 2), st.integers(700_000, 1_020_000), st.booleans()),
+        min_size=9,
+        max_size=14,
     )
 )
 async def test_the_policy_that_decided_would_decide_the_same_again(
