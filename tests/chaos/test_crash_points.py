@@ -22,7 +22,7 @@ NOT_IN_A_SALE = {
     "deactivation": "needs a car that refuses to give a service up through all retries",
     "DeactivationDelayed": "says that a car refused to give a service up through all retries",
     "RefundDelayed": "needs a gateway that refuses to pay back",
-    "FailSettlement": "is the word of a person about money that will not come, which every book of the storm would lack",
+    "FailSettlement": "is the word of a person: money that will not come, which no book of the storm may lack",
     "withdrawal-refund": "fires when a withdrawal's refund was refused for ten minutes",
     "ChargePlannedService": "nothing is planned in the storm: the search over whole lives kills services while it is",
     "planned-activation": "as ChargePlannedService",

@@ -15,6 +15,7 @@ class NoticeKind(StrEnum):
     SCHEDULED = "scheduled"
     FAILED_REFUNDED = "failed_refunded"
     PAYMENT_NOT_SETTLED = "payment_not_settled"
+    PAYMENT_CONFIRMATION_NEEDED = "payment_confirmation_needed"
     CONFIRMATION_NEEDED = "confirmation_needed"
     RENEWED = "renewed"
     RENEWAL_FAILED = "renewal_failed"

@@ -32,13 +32,13 @@ from caas_contracts.subscriptions import (
 )
 from caas_orders.domain.sales_policy import SalesPolicy
 from caas_orders.handlers import (
+    confirming,
     expiring,
     listing,
     order_paying,
     paying_ahead,
     placing,
     purchasing,
-    renewing,
     subscriptions,
     telling,
     withdrawing,
@@ -54,7 +54,7 @@ def handlers(policy: SalesPolicy) -> Mapping[type[Message], Handler[Any]]:
         PaymentConfirmed: partial(order_paying.confirm_payments, policy=policy),
         PaymentFailed: partial(order_paying.fail_payments, policy=policy),
         PaymentAbandoned: partial(order_paying.abandon_payments, policy=policy),
-        PaymentActionRequired: renewing.tell_needed,
+        PaymentActionRequired: confirming.tell_needed,
         PaymentCaptured: purchasing.finish_captured,
         PaymentSettled: paying_ahead.deliver_settled,
         PaymentSettlementFailed: partial(order_paying.alert_unsettled, policy=policy),

@@ -5,7 +5,6 @@ Purchases are locked before their recurrences are read, so that a renewal and a 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 from uuid import UUID
 
 from caas_chassis.cause import Cause
@@ -34,10 +33,8 @@ from caas_orders.domain.recurring import (
 )
 from caas_orders.gateway.letters import Fact, local_time
 from caas_orders.handlers.deadlines import set_recurrence_deadline
-from caas_orders.handlers.telling import Notice, tell
+from caas_orders.handlers.telling import LINK, Notice, tell
 from caas_orders.store import purchases, recurrences
-
-LINK: Final = "link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,8 @@ async def abandon_renewals(received: Sequence[Received[PaymentAbandoned]], *, tx
     await _amend(await _of_renewals(received, tx=tx), abandoned, tx=tx)
 
 
-async def tell_needed(received: Sequence[Received[PaymentActionRequired]], *, tx: Tx) -> None:
-    """PAY-9: the bank wants to hear from the customer; the link is in the mail alone."""
+async def tell_renewal_needed(received: Sequence[Received[PaymentActionRequired]], *, tx: Tx) -> None:
+    """PAY-9: the bank wants to hear from the customer about a further period; the link is in the mail alone."""
 
     def needed(purchase: Purchase, recurrence: Recurrence, told: _Told) -> RecurrenceChange:
         return confirmation_needed(purchase, recurrence, _renewal(told))

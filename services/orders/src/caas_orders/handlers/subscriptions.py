@@ -4,7 +4,6 @@ Subscriptions that were not bought here are skipped, as invoices of other seller
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from caas_chassis.handling import Received
 from caas_chassis.transaction import Tx
@@ -20,10 +19,8 @@ from caas_orders.domain.notification import NoticeKind
 from caas_orders.domain.subscribing import subscription_unpaid
 from caas_orders.gateway.letters import Fact, local_date, local_time
 from caas_orders.handlers.amending import amend
-from caas_orders.handlers.telling import Notice, tell
+from caas_orders.handlers.telling import LINK, Notice, tell
 from caas_orders.store import purchases
-
-LINK: Final = "link"
 
 
 async def tell_paid(received: Sequence[Received[SubscriptionPaid]], *, tx: Tx) -> None:

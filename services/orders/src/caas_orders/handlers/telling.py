@@ -29,6 +29,8 @@ MAIL_EFFECT: Final = "mail"
 ALERT_MAIL_EFFECT: Final = "alert-mail"
 RETRY_AFTER: Final = tuple(timedelta(seconds=s) for s in (5, 15, 60, 300, 900))
 """Pauses before a deferred mail is sent again; the last one repeats. Greylisting servers ask for minutes."""
+LINK: Final = "link"
+"""The fact of a letter that only its mail may show (PAY-9)."""
 HIDDEN_LINK: Final[Mapping[Language, str]] = {
     Language.SPANISH: "(enlace enviado por correo)",
     Language.ENGLISH: "(link sent by mail)",
