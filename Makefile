@@ -28,7 +28,7 @@ down: setup ## Stop what `make up` started
 
 .PHONY: test
 test: setup ## Run every test; ARGS="-k invoice -x" reaches pytest
-	@$(python) -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup --no-loadscope-reorder $(ARGS)
+	@$(python) -m pytest --numprocesses=$(PROCESSES) --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-gateway
 test-gateway: setup ## The payment gateways alone: the contract suite on every target, and the matrix of faults
