@@ -58,7 +58,7 @@ class Write[Item, Outcome](Protocol):
     def __call__(self, items: Sequence[Item], /, *, tx: Tx) -> Awaitable[Sequence[Outcome]]: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiter[Item, Outcome]:
     item: Item
     outcome: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -96,7 +96,16 @@ class GroupCommit[Item, Outcome]:
             async with asyncio.timeout(self._limits.deadline_s):
                 return await waiter.outcome
         except TRANSIENT as error:
+            self._leave(waiter)
             raise NotCommitted("the database did not confirm it; repeat the request unchanged") from error
+        except asyncio.CancelledError:
+            self._leave(waiter)
+            raise
+
+    def _leave(self, waiter: _Waiter[Item, Outcome]) -> None:
+        """Nobody takes up room who has stopped waiting: those who come next would be turned away for them."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
 
     async def _commit_groups(self) -> None:
         try:
