@@ -12,7 +12,7 @@ import pytest
 
 from caas_sandbox.clock import CLOCK_FILE_VARIABLE
 
-DEADLINE_S = 15.0
+DEADLINE_S = 60.0
 
 type StartPartner = Callable[..., tuple[subprocess.Popen[str], httpx.Client]]
 

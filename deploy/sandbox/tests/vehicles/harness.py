@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from caas_sandbox.clock import move_clock, real_now, rfc3339
 
-DEADLINE_S = 10.0
+DEADLINE_S = 40.0
 # Long enough for an answer that must not come to have come: the vehicles look every 0.1 s.
 SILENCE_S = 0.4
 HOUR_S = 3600
