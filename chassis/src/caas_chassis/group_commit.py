@@ -7,7 +7,7 @@ Invariant: an outcome is given only after the commit that holds it; memory is bo
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -104,7 +104,7 @@ class GroupCommit[Item, Outcome]:
 
     def _leave(self, waiter: _Waiter[Item, Outcome]) -> None:
         """Nobody takes up room who has stopped waiting: those who come next would be turned away for them."""
-        if waiter in self._waiting:
+        with suppress(ValueError):  # Its group has begun: it is in the queue no more.
             self._waiting.remove(waiter)
 
     async def _commit_groups(self) -> None:

@@ -30,13 +30,13 @@ from caas_orders.domain.refusal import Refusal
 from caas_orders.domain.status import MoneyOutcome, PurchaseStatus
 from caas_orders.domain.theft import stopped
 from caas_orders.domain.withdrawing import (
+    car_answered,
     confirm,
     declared,
     is_done,
     refund_id_of,
     refund_made,
     right_of,
-    taken_out,
     withdrawal_followed,
 )
 from services.orders.tests.builders import NOW, a_customer, a_vehicle
@@ -101,7 +101,7 @@ _ANSWERS: Final[Mapping[Told, Callable[[Purchase], Change]]] = {
     Told.ACTIVATED: lambda purchase: purchase.service_activated(NOW, late=False, now=NOW),
     Told.ACTIVATED_LATE: lambda purchase: purchase.service_activated(NOW, late=True, now=NOW),
     Told.ACTIVATION_FAILED: lambda purchase: purchase.activation_failed("incompatible", NOW),
-    Told.DEACTIVATED: lambda purchase: taken_out(purchase, NOW, NOW),
+    Told.DEACTIVATED: lambda purchase: car_answered(purchase, NOW, NOW),
 }
 
 

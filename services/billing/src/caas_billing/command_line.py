@@ -11,7 +11,7 @@ from getpass import getuser
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import cyclopts
@@ -31,6 +31,7 @@ from caas_chassis.database import TRANSIENT
 from caas_chassis.runtime import Runtime
 from caas_chassis.service import Service
 from caas_chassis.settings import ServiceSettings
+from caas_chassis.time_zones import zone_named
 
 DONE: Final = 0
 LEFT_OPEN: Final = 1
@@ -216,10 +217,10 @@ def _runtime(url: str, clock_file: Path | None, workers: int) -> Runtime:
 
 
 def _zone(name: str, speaker: Speaker) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    zone = zone_named(name)
+    if zone is None:
         speaker.give_up(f"{name!r} is no time zone of the IANA database, such as Europe/Madrid")
+    return zone
 
 
 def _carried_out[T](task: Coroutine[Any, Any, T], speaker: Speaker) -> T:

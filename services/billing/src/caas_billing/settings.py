@@ -2,12 +2,12 @@
 
 from datetime import date
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from caas_chassis.settings import ServiceSettings
+from caas_chassis.time_zones import TimeZoneName
 
 
 class BillingSettings(ServiceSettings):
@@ -42,9 +42,9 @@ class BillingSettings(ServiceSettings):
     mail_concurrency: int = Field(default=4, ge=1, le=64)
     document_wait_s: float = Field(default=5.0, ge=0, le=30, description="how long a download waits for its PDF")
 
-    billing_time_zone: Annotated[str, Field(description="whose calendar months are billing periods (SUB-3)")] = (
-        "Europe/Madrid"
-    )
+    billing_time_zone: Annotated[
+        TimeZoneName, Field(description="whose calendar months are billing periods (SUB-3)")
+    ] = "Europe/Madrid"
     # Cars out of reach overnight report in the morning: that much less of their use is late.
     billing_grace_hours: Annotated[
         int, Field(ge=0, le=24 * 20, description="how long after a month's end it is closed by itself")
@@ -63,15 +63,6 @@ class BillingSettings(ServiceSettings):
     dunning_holidays: Annotated[tuple[date, ...], Field(description="no retries then, on business days only")] = ()
     # Longer than most outages, and still the same day: nobody's step of the schedule is used up meanwhile.
     dunning_technical_retry_hours: int = Field(default=6, ge=1, le=72)
-
-    @field_validator("billing_time_zone")
-    @classmethod
-    def _is_a_time_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError("not a time zone of the IANA database, such as Europe/Madrid") from None
-        return name
 
     @field_validator("dunning_retry_days")
     @classmethod

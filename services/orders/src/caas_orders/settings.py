@@ -1,12 +1,12 @@
 """Settings of orders, read once from the environment at the start (`CAAS_ORDERS_…`)."""
 
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from caas_chassis.settings import ServiceSettings
+from caas_chassis.time_zones import TimeZoneName
 
 
 class OrdersSettings(ServiceSettings):
@@ -49,15 +49,6 @@ class OrdersSettings(ServiceSettings):
     invitation_days: float = Field(default=7.0, gt=0, le=90, description="how long an invitation link works (RES-2)")
     platform_url: str = Field(default="https://my.caas.example", description="where invitation links lead")
 
-    billing_time_zone: str = Field(
+    billing_time_zone: TimeZoneName = Field(
         default="Europe/Madrid", description="whose days the right of withdrawal has (DES-1)"
     )
-
-    @field_validator("billing_time_zone")
-    @classmethod
-    def _is_a_time_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError("not a time zone of the IANA database, such as Europe/Madrid") from None
-        return name

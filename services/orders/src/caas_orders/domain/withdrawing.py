@@ -13,11 +13,10 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from caas_contracts.money import Money
-from caas_contracts.ota import DeactivateService
 from caas_contracts.payments import RefundPayment
 from caas_contracts.purchase_life import PurchaseWithdrawn, WithdrawalConfirmed
 from caas_orders.domain.notification import NoticeKind
-from caas_orders.domain.purchase import Change, Purchase, payment_of, step_to, subject_of
+from caas_orders.domain.purchase import Change, Purchase, payment_of, step_to, subject_of, taken_out
 from caas_orders.domain.refusal import Refusal, RefusalCode
 from caas_orders.domain.status import (
     ENDED_WITHOUT_SERVICE,
@@ -154,7 +153,7 @@ def refund_made(purchase: Purchase, refund_id: UUID, refunded_total: Money, now:
     return _paid_back(replace(purchase, money=MoneyOutcome.REFUNDED), now)
 
 
-def taken_out(purchase: Purchase, taken_out_at: datetime, now: datetime) -> Change:
+def car_answered(purchase: Purchase, taken_out_at: datetime, now: datetime) -> Change:
     """OTA-4: the car has taken the service out, for whatever reason; the first time counts."""
     if purchase.deactivated_at is not None:
         return Change(purchase)
@@ -233,23 +232,11 @@ def _objection(purchase: Purchase, until: datetime, now: datetime) -> Refusal | 
 
 def _take_back(purchase: Purchase, now: datetime) -> Change:
     """DES-4: out of the car, and what was captured goes back; what was written off cost the customer nothing."""
-    deactivate = DeactivateService(
-        deactivation_id=uuid5(purchase.activation_id, WITHDRAWAL),
-        activation_id=purchase.activation_id,
-        vehicle_id=purchase.vehicle_id,
-        service_code=purchase.service_code,
-        reason=WITHDRAWAL,
-        requested_at=now,
-    )
-    withdrawing = replace(
-        purchase,
-        status=step_to(purchase, PurchaseStatus.WITHDRAWING),
-        deactivation_id=deactivate.deactivation_id,
-        updated_at=now,
-    )
+    withdrawing = replace(purchase, status=step_to(purchase, PurchaseStatus.WITHDRAWING), updated_at=now)
     if purchase.money is MoneyOutcome.WRITTEN_OFF:  # SVC-8
-        return Change(withdrawing, (deactivate,)).then(_paid_back(withdrawing, now))
-    return Change(withdrawing, (_refund(purchase, now), deactivate))
+        change = taken_out(withdrawing, WITHDRAWAL, now)
+        return change.then(_paid_back(change.purchase, now))
+    return Change(withdrawing, (_refund(purchase, now),)).then(taken_out(withdrawing, WITHDRAWAL, now))
 
 
 def _refund(purchase: Purchase, now: datetime) -> RefundPayment:

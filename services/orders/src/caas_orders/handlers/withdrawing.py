@@ -88,7 +88,7 @@ async def note_deactivated(received: Sequence[Received[ServiceDeactivated]], *, 
     await amend(
         received,
         lambda event: event.purchase_id,
-        lambda purchase, event: withdrawing.taken_out(purchase, event.occurred_at, tx.now),
+        lambda purchase, event: withdrawing.car_answered(purchase, event.occurred_at, tx.now),
         tx=tx,
     )
 
